@@ -1,0 +1,42 @@
+// Chunks in append-only segment files on one node (docs/formats/segment.md).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/logger.h"
+#include "chunk/store.h"
+#include "disk/disk.h"
+
+namespace hailstone::chunk {
+
+struct LocalStoreOptions {
+  std::string directory;
+  uint64_t segment_bytes = 256u << 20;       // a segment is sealed when it passes this
+  uint64_t reserve_bytes = 64u << 20;        // puts are Exhausted when the file system has less than this free
+  uint32_t page_align_from_bytes = 64u << 10;  // payloads this large start on a 4 KiB boundary
+  bool verify_on_open = false;               // read every record, not only headers and indexes
+
+  Result<void> validate() const;
+};
+
+/// A damaged record, as named in logs, metrics and `hailstone status`.
+struct Damage {
+  ChunkId id;
+  std::string where;  // "segment 17: record at 4096"
+  std::string what;   // "payload crc 1c00... != 9e41..."
+};
+
+class LocalStore : public ChunkStore {
+ public:
+  /// Opens or creates. Rebuilds what is missing of the index from the segments; cuts a torn tail of the active segment;
+  /// damage before the end is quarantined and reported, never fatal.
+  static Result<std::unique_ptr<LocalStore>> open(disk::Disk& disk, const LocalStoreOptions& options, Logger& logger);
+
+  virtual std::vector<Damage> quarantine() const = 0;
+  /// Reads and verifies every record once; returns how many were checked. `stop` is polled between records.
+  virtual Result<uint64_t> verify_all(const std::function<bool()>& stop) = 0;
+};
+
+}  // namespace hailstone::chunk

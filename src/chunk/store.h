@@ -1,0 +1,91 @@
+// The chunk interface: immutable bytes named by SHA-256, wherever they live. Every back-end passes chunk/conformance.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace hailstone::chunk {
+
+inline constexpr size_t kChunkBytesMax = 4u << 20;  // before compression (design: 4 MiB)
+
+enum class Compress : uint8_t {
+  Never,
+  Auto,  // zstd level 1, kept only where it saves at least an eighth
+};
+
+/// Immutable, shared: the bytes of one chunk, or of a range of it.
+using SharedBytes = std::shared_ptr<const Bytes>;
+
+/// Where a stored chunk's bytes lie in a kernel file, for sendfile. Verified just before it was handed out.
+struct Extent {
+  std::shared_ptr<const void> pin;  // keeps the file open and its bytes in place
+  int fd = -1;
+  uint64_t offset = 0;
+  uint64_t length = 0;  // bytes to send
+};
+
+/// How a chunk is stored, learned without reading its payload.
+struct Stat {
+  uint32_t bytes = 0;         // uncompressed
+  uint32_t stored_bytes = 0;  // payload as stored
+  bool zstd = false;          // payload is one complete zstd frame
+};
+
+/// Thread-safe. Blocking: call from where a disk access may be waited for.
+class ChunkStore {
+ public:
+  virtual ~ChunkStore() = default;
+
+  /// Stores `bytes` (1..kChunkBytesMax) and returns their name. Readable at once by this process; durable only after
+  /// sync(). Putting what is there already is cheap and keeps it from a running collection (touch).
+  /// Errors: Invalid (size), Exhausted (no room: nothing stored), Io.
+  virtual Result<ChunkId> put(ByteView bytes, Compress compress) = 0;
+
+  /// Durable barrier: everything put before the call, by any thread, survives a power cut once it returns. Callers that
+  /// arrive together share one fdatasync.
+  virtual Result<void> sync() = 0;
+
+  /// The whole chunk, verified against its name. NotFound; Corrupt (now quarantined, message names segment and offset).
+  virtual Result<SharedBytes> get(const ChunkId& id) = 0;
+
+  virtual Result<Stat> stat(const ChunkId& id) = 0;
+
+  /// For sendfile of [offset, offset+length) of the uncompressed bytes, when stored uncompressed; or, with
+  /// `stored` = true, of the whole stored zstd frame. Verified like get(). Unsupported when this back-end or this chunk's
+  /// storage form has no such extent: use get().
+  enum class Form : uint8_t { Plain, StoredFrame };
+  virtual Result<Extent> extent(const ChunkId& id, Form form, uint64_t offset, uint64_t length) = 0;
+
+  /// One answer per id, in order. True means present and not quarantined.
+  virtual Result<std::vector<bool>> has(std::span<const ChunkId> ids) = 0;
+
+  /// As has(), and what is present will survive a collection that started before.
+  virtual Result<std::vector<bool>> touch(std::span<const ChunkId> ids) = 0;
+
+  /// Up to `limit` names greater than `after` in byte order. An empty answer means the end.
+  virtual Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) = 0;
+
+  /// Forgets chunks; absent ones are fine. Space returns when their segment is compacted.
+  virtual Result<void> erase(std::span<const ChunkId> ids) = 0;
+
+  struct Stats {
+    uint64_t chunks = 0;
+    uint64_t stored_bytes = 0;       // payloads as stored
+    uint64_t uncompressed_bytes = 0; // the same before compression
+    uint64_t disk_bytes = 0;         // files
+    uint64_t quarantined = 0;
+  };
+  virtual Stats stats() const = 0;
+};
+
+/// In memory, for tests of whatever sits above; passes the conformance suite (extent() is Unsupported).
+std::unique_ptr<ChunkStore> make_memory_store();
+
+}  // namespace hailstone::chunk

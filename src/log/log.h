@@ -1,0 +1,44 @@
+// The durable log: numbered records, appended, synced in groups, read back, trimmed (docs/formats/log.md).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/logger.h"
+#include "disk/disk.h"
+
+namespace hailstone::log {
+
+inline constexpr size_t kRecordBytesMax = 16u << 20;
+
+struct LogOptions {
+  std::string directory;
+  uint64_t segment_bytes = 64u << 20;  // zero-filled ahead and recycled: an overwrite syncs faster than an append
+};
+
+/// One writer. Slots rise by one from first() to last(). After a failed write or sync the log is failed for ever (Io).
+class Log {
+ public:
+  /// Opens or creates. A torn tail (never synced, so never acknowledged) is cut; damage before the end is Corrupt, naming
+  /// file, offset and slot, and nothing is changed on disk.
+  static Result<std::unique_ptr<Log>> open(disk::Disk& disk, const LogOptions& options, Logger& logger);
+  virtual ~Log() = default;
+
+  /// Buffers a record; `slot` must be last().next() (CHECKed). Exhausted when the next segment cannot be had: not logged.
+  virtual Result<void> append(Slot slot, ByteView record) = 0;
+  /// Everything appended is durable on return.
+  virtual Result<void> sync() = 0;
+  /// Calls `visit` for each durable record with slot >= from, in order, until it returns an error.
+  virtual Result<void> replay(Slot from, const std::function<Result<void>(Slot, ByteView)>& visit) = 0;
+  /// Segments that hold only slots <= upto may be recycled.
+  virtual Result<void> trim(Slot upto) = 0;
+  virtual Slot first() const = 0;  // lowest slot still held; last().next() when empty
+  virtual Slot last() const = 0;   // highest appended; 0 when nothing ever was
+};
+
+}  // namespace hailstone::log

@@ -1,0 +1,71 @@
+// The group's database: an ordered key-value map with atomic batches and snapshots. Its log is the group's log.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace hailstone::replica {
+
+/// Changes applied together, in order. erase_range removes [begin, end).
+class Batch {
+ public:
+  struct Op {
+    enum class Kind : uint8_t { Put, Erase, EraseRange } kind;
+    Bytes key;
+    Bytes value;  // Put: the value; EraseRange: the exclusive end
+  };
+  void put(Bytes key, Bytes value) { ops_.push_back({Op::Kind::Put, std::move(key), std::move(value)}); }
+  void erase(Bytes key) { ops_.push_back({Op::Kind::Erase, std::move(key), {}}); }
+  void erase_range(Bytes begin, Bytes end) { ops_.push_back({Op::Kind::EraseRange, std::move(begin), std::move(end)}); }
+  const std::vector<Op>& ops() const { return ops_; }
+  bool empty() const { return ops_.empty(); }
+  void clear() { ops_.clear(); }
+
+ private:
+  std::vector<Op> ops_;
+};
+
+/// Ordered reading of [begin, end). Views stay valid until it moves.
+class Iterator {
+ public:
+  virtual ~Iterator() = default;
+  virtual void seek(ByteView key) = 0;  // first key >= `key` within the range
+  virtual void next() = 0;
+  virtual bool valid() const = 0;
+  virtual ByteView key() const = 0;
+  virtual ByteView value() const = 0;
+  /// Once !valid(): the end, or the error that stopped it.
+  virtual Result<void> status() const = 0;
+};
+
+/// A consistent view. Thread-safe.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  virtual Result<std::optional<Bytes>> get(ByteView key) const = 0;
+  /// Positioned at the first key of [begin, end). Lives no longer than this reader.
+  virtual std::unique_ptr<Iterator> iterate(ByteView begin, ByteView end) const = 0;
+};
+
+/// Reads see the latest write. One writer thread; any number of readers.
+class Database : public Reader {
+ public:
+  /// Atomic; visible on return, durable only after flush() (the group's log covers the time between).
+  virtual Result<void> write(const Batch& batch) = 0;
+  virtual std::unique_ptr<Reader> snapshot() const = 0;
+  /// Everything written so far is durable on return.
+  virtual Result<void> flush() = 0;
+  /// Bytes written since the last flush began: when to flush.
+  virtual uint64_t unflushed_bytes() const = 0;
+};
+
+/// A std::map behind the interface; durable never. For tests and simulation.
+std::unique_ptr<Database> make_memory_database();
+
+}  // namespace hailstone::replica

@@ -22,7 +22,8 @@ class File {
   /// Writes all of `data`, extending the file as needed. Exhausted when the file system is full (some prefix may have
   /// been written), Io otherwise.
   virtual Result<void> write_at(uint64_t offset, ByteView data) = 0;
-  /// Every byte written before is durable after this returns (fdatasync). After a failure the file is suspect: Io for ever.
+  /// Every byte written before is durable after this returns (fdatasync). After a failure the file is suspect: Io for
+  /// ever.
   virtual Result<void> sync() = 0;
   virtual Result<void> truncate(uint64_t size) = 0;
   virtual Result<uint64_t> size() const = 0;
@@ -31,10 +32,10 @@ class File {
 };
 
 enum class OpenMode : uint8_t {
-  Read,           // must exist
-  Write,          // read and write, must exist
-  Create,         // read and write, created if absent
-  CreateNew,      // read and write; Exists if it is there
+  Read,       // must exist
+  Write,      // read and write, must exist
+  Create,     // read and write, created if absent
+  CreateNew,  // read and write; Exists if it is there
 };
 
 /// Releases its lock when destroyed.
@@ -50,9 +51,9 @@ class Disk {
   /// Atomic replace; durable only after sync_directory of the directories concerned.
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<void> remove(const std::string& path) = 0;
-  /// With parents; existing directories are fine.
+  /// With parents; existing directories are fine. What it makes is durable on return.
   virtual Result<void> make_directories(const std::string& path) = 0;
-  virtual Result<void> remove_directory(const std::string& path) = 0;  // must be empty
+  virtual Result<void> remove_directory(const std::string& path) = 0;  // must be empty (else Conflict)
   /// Names (not paths) in byte order, without "." and "..".
   virtual Result<std::vector<std::string>> list(const std::string& path) const = 0;
   virtual Result<bool> exists(const std::string& path) const = 0;
@@ -62,13 +63,17 @@ class Disk {
   virtual Result<void> sync_directory(const std::string& path) = 0;
   /// Bytes an unprivileged writer may still use on the file system of `path`.
   virtual Result<uint64_t> free_bytes(const std::string& path) const = 0;
-  /// Held by one process at a time: Unavailable, naming the path, when another holds it.
+  /// `path`: a directory, or a file (created if absent). Held once: Unavailable, naming the path, when it is held
+  /// already, be it by another process or by this one.
   virtual Result<std::unique_ptr<DirectoryLock>> lock(const std::string& path) = 0;
 };
 
+/// "a/b" of "a/b/c", "." of "c", "/" of "/c".
+std::string parent_directory(const std::string& path);
 /// The whole content; NotFound when absent, Invalid when larger than `bytes_max`.
 Result<Bytes> read_file(Disk& disk, const std::string& path, uint64_t bytes_max);
-/// Old content or new, never a mix, durable on return: temporary file, sync, rename, sync of the directory.
+/// Old content or new, never a mix, durable on return: temporary file (`path` + ".tmp"), sync, rename, sync
+/// of the directory. One writer per path at a time.
 Result<void> write_file_atomic(Disk& disk, const std::string& path, ByteView content);
 
 /// The kernel's files.

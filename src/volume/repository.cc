@@ -1,0 +1,273 @@
+#include "volume/repository.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/codec.h"
+#include "volume/schema.h"
+
+namespace hailstone::volume {
+namespace {
+
+constexpr int kWriteAttempts = 64;  // against Conflict from concurrent writers of the same keys
+
+bool matches(const std::vector<Bytes>& etags, const std::optional<Entry>& entry) {
+  if (!entry) return false;
+  const Bytes own = etag_of(*entry);
+  return std::ranges::any_of(etags, [&](const Bytes& etag) { return etag == "*" || etag == own; });
+}
+
+}  // namespace
+
+Bytes etag_of(const Entry& entry) { return entry.etag.empty() ? entry.content.sha256.hex() : entry.etag; }
+
+Repository::Repository(replica::Group& group, const replica::Database& database, const PublishedState& state,
+                       chunk::ChunkStore& chunks, tree::NodeStore& nodes, const Clock& clock)
+    : group_(group), database_(database), state_(state), chunks_(chunks), nodes_(nodes), clock_(clock) {}
+
+Result<std::shared_ptr<const Volume>> Repository::volume(std::string_view name) const {
+  auto found = state_.load()->find(name);
+  if (!found) return fail(Code::NotFound, fmt::format("no volume '{}'", printable(name)));
+  return found;
+}
+
+Result<Target> Repository::resolve(std::string_view text) const {
+  Target target;
+  target.text = text;
+  const size_t at = text.find('@');
+  TRY(target.volume, volume(text.substr(0, at)));
+  if (at == text.npos) return target;
+  const std::string_view name = text.substr(at + 1);
+  const auto number = [](std::string_view digits) -> std::optional<uint64_t> {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value == 0) return std::nullopt;
+    return value;
+  };
+  if (name.starts_with("draft-")) {
+    const auto id = number(name.substr(6));
+    if (!id) return fail(Code::Invalid, fmt::format("'{}' is not a draft: write draft-7", printable(text)));
+    TRY(auto record, draft(*target.volume, DraftId(*id)));
+    target.layer = *id;
+    return target;
+  }
+  if (const auto release_number = number(name)) {
+    TRY(auto record, release(*target.volume, ReleaseNumber(*release_number)));
+    target.release = record.number;
+    return target;
+  }
+  if (const Flip* flip = target.volume->channel(name)) {
+    target.release = flip->release;
+    return target;
+  }
+  if (const auto tag = target.volume->tags.find(name); tag != target.volume->tags.end()) {
+    target.release = tag->second;
+    return target;
+  }
+  return fail(Code::NotFound,
+              fmt::format("volume '{}' has no channel or tag '{}'", target.volume->record.name, printable(name)));
+}
+
+Result<std::unique_ptr<Contents>> Repository::open(const Target& target) const {
+  if (!target.release) return open_layer(nodes_, database_.snapshot(), target.volume->record.id, target.layer);
+  TRY(auto record, release(*target.volume, *target.release));
+  return open_tree(nodes_, record.root);
+}
+
+Result<Bytes> Repository::token(const Target& target) const {
+  if (!target.release) return layer_token(database_, target.volume->record.id, target.layer);
+  TRY(auto record, release(*target.volume, *target.release));
+  return record.root.id.hex().substr(0, 32);
+}
+
+Result<ReleaseRecord> Repository::release(const Volume& volume, ReleaseNumber number) const {
+  TRY(auto bytes, database_.get(schema::release(volume.record.id, number)));
+  if (!bytes)
+    return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", volume.record.name, number.value));
+  return ReleaseRecord::decode(*bytes);
+}
+
+Result<std::vector<ReleaseRecord>> Repository::releases(const Volume& volume, ReleaseNumber before, size_t limit) const {
+  std::vector<ReleaseRecord> out;
+  uint64_t number = before ? before.value - 1 : volume.record.last_release.value;
+  for (; number > 0 && out.size() < limit; --number) {
+    auto record = release(volume, ReleaseNumber(number));
+    if (!record && record.error().code == Code::NotFound) continue;  // collected
+    if (!record) return std::unexpected(std::move(record).error());
+    out.push_back(*std::move(record));
+  }
+  return out;
+}
+
+Result<DraftRecord> Repository::draft(const Volume& volume, DraftId id) const {
+  TRY(auto bytes, database_.get(schema::draft(volume.record.id, id)));
+  if (!bytes)
+    return fail(Code::NotFound, fmt::format("volume '{}' has no draft {} (published, dropped or expired)", volume.record.name, id.value));
+  return DraftRecord::decode(*bytes);
+}
+
+Result<std::vector<DraftRecord>> Repository::drafts(const Volume& volume) const {
+  std::vector<DraftRecord> out;
+  const Bytes begin = schema::draft(volume.record.id, DraftId(0));
+  auto rows = database_.iterate(begin, schema::draft(volume.record.id, DraftId(UINT64_MAX)));
+  for (; rows->valid(); rows->next()) {
+    TRY(auto record, DraftRecord::decode(rows->value()));
+    out.push_back(std::move(record));
+  }
+  TRY_DO(rows->status());
+  return out;
+}
+
+Result<std::vector<Hold>> Repository::holds(const Volume& volume, ReleaseNumber number) const {
+  std::vector<Hold> out;
+  const Bytes prefix = schema::hold(volume.record.id, number, "");
+  auto rows = database_.iterate(prefix, schema::end_of(prefix));
+  for (; rows->valid(); rows->next()) {
+    Decoder in(rows->value());
+    Hold hold;
+    hold.name = rows->key().substr(prefix.size());
+    hold.since = UnixMicros{in.svarint()};
+    hold.reason = in.bytes();
+    if (!in.done()) return fail(Code::Corrupt, "hold record: malformed");
+    out.push_back(std::move(hold));
+  }
+  TRY_DO(rows->status());
+  return out;
+}
+
+Result<Layer> Repository::layer(const Volume& volume, uint64_t number) const {
+  return schema::read_layer(database_, volume.record.id, number);
+}
+
+Result<Flip> Repository::flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const {
+  const Bytes prefix = schema::flips(volume.record.id, channel);
+  auto rows = database_.iterate(prefix, schema::end_of(prefix));
+  for (; rows->valid(); rows->next()) {
+    Decoder in(rows->value());
+    Flip flip = Flip::decode(in);
+    if (!in.done()) return fail(Code::Corrupt, "flip record: malformed");
+    if (flip.at <= time && flip.release) return flip;
+    if (flip.at <= time) break;
+  }
+  TRY_DO(rows->status());
+  return fail(Code::NotFound, fmt::format("channel '{}' of '{}' had no release at {}", printable(channel), volume.record.name,
+                                          format_iso8601(time)));
+}
+
+Result<std::optional<Reply>> Repository::earlier_reply(const Caller& caller, const Body& body) const {
+  if (caller.idempotency_key.empty()) return std::optional<Reply>();
+  TRY(auto bytes, database_.get(schema::reply(caller.name, static_cast<uint8_t>(body.index()), caller.idempotency_key)));
+  if (!bytes) return std::optional<Reply>();
+  TRY(auto reply, Reply::decode(*bytes));
+  return std::optional<Reply>(std::move(reply));
+}
+
+Result<Reply> Repository::submit(const Caller& caller, Body body) {
+  const Command command{
+      .time = clock_.wall(), .author = caller.name, .idempotency_key = caller.idempotency_key, .body = std::move(body)};
+  TRY(auto bytes, group_.propose_and_wait(command.encode()));
+  TRY(auto reply, Reply::decode(bytes));
+  if (reply.refused) return std::unexpected(*std::move(reply.refused));
+  return reply;
+}
+
+Result<Written> Repository::write(const Caller& caller, const Target& target, const std::vector<Condition>& conditions,
+                                  const std::vector<Put>& puts) {
+  if (!target.writable())
+    return fail(Code::Denied, fmt::format("'{}' is a release and can't be written: write to the head or to a draft", target.text));
+  Write body;
+  body.volume = target.volume->record.name;
+  body.layer = target.layer;
+  body.edits.reserve(puts.size());
+  for (const Put& put : puts) {
+    TRY_DO(validate_key(put.key));
+    LayerEdit edit;
+    edit.key = put.key;
+    if (put.entry) {
+      auto encoded = put.entry->encode();
+      if (!encoded) return std::unexpected(std::move(encoded).error().within(fmt::format("key '{}'", printable(put.key))));
+      edit.entry = *std::move(encoded);
+      edit.weight = put.entry->content.bytes;
+    }
+    body.edits.push_back(std::move(edit));
+  }
+  for (int attempt = 0;; ++attempt) {
+    // What the conditions were decided on goes into the command; if it changed before the command's turn came, decide again.
+    body.seen.clear();
+    if (!conditions.empty()) {
+      auto snapshot = database_.snapshot();
+      TRY(auto layer, schema::read_layer(*snapshot, target.volume->record.id, target.layer));
+      body.seen_base = layer.base;
+      for (const Condition& condition : conditions) {
+        TRY(auto raw, schema::newest_edit(*snapshot, target.volume->record.id, target.layer, layer, condition.key));
+        body.seen.push_back({condition.key, raw ? std::optional(schema::delta_hash(*raw)) : std::nullopt});
+      }
+      TRY(auto contents, open_layer(nodes_, std::move(snapshot), target.volume->record.id, target.layer));
+      for (const Condition& condition : conditions) {
+        TRY(auto entry, contents->get(condition.key));
+        if (condition.if_match && !matches(*condition.if_match, entry))
+          return fail(Code::Conflict, fmt::format("key '{}' does not match If-Match", printable(condition.key)));
+        if (condition.if_none_match && matches(*condition.if_none_match, entry))
+          return fail(Code::Conflict, fmt::format("key '{}' matches If-None-Match", printable(condition.key)));
+      }
+    }
+    auto reply = submit(caller, body);
+    if (!reply && reply.error().code == Code::Conflict && !conditions.empty() && attempt < kWriteAttempts) continue;
+    if (!reply) return std::unexpected(std::move(reply).error());
+    TRY(auto after, token(target));
+    return Written{reply->slot, std::move(after)};
+  }
+}
+
+Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t number) {
+  const Caller system{"system", {}};
+  // Twice, if a seal that was cut short had left a frozen generation: its cut lies before this call.
+  for (int pass = 0; pass < 3; ++pass) {
+    TRY(auto before, layer(volume, number));
+    if (before.frozen == 0 && before.active_edits == 0) return Sealed{before.base, before.active};
+    const bool resumed = before.frozen != 0;
+    TRY(auto begun, submit(system, BeginSeal{volume.record.name, number}));
+    if (begun.number == 0) {
+      TRY(auto now, layer(volume, number));
+      return Sealed{now.base, now.active};
+    }
+    auto snapshot = database_.snapshot();
+    TRY(auto folded, fold(nodes_, *snapshot, volume.record.id, number, begun.number, begun.root));
+    TRY_DO(chunks_.sync());
+    TRY(auto ended, submit(system, EndSeal{volume.record.name, number, begun.number, begun.root, folded}));
+    if (!resumed) return Sealed{folded, begun.number + 1};
+  }
+  return fail(Code::Conflict, fmt::format("layer {} of '{}' is being sealed elsewhere", number, volume.record.name));
+}
+
+Result<std::vector<Repository::Due>> Repository::seal_due(const SealOptions& options) const {
+  std::vector<Due> out;
+  const auto state = state_.load();
+  for (const auto& [name, volume] : state->volumes) {
+    const Bytes prefix = schema::layer(volume->record.id, 0).substr(0, 9);
+    auto rows = database_.iterate(prefix, schema::end_of(prefix));
+    for (; rows->valid(); rows->next()) {
+      Decoder in(rows->value());
+      const Layer layer = Layer::decode(in);
+      if (layer.frozen != 0 || layer.active_edits >= options.edits || layer.active_bytes >= options.bytes)
+        out.push_back({name, schema::from_big_endian(rows->key().substr(9))});
+    }
+    TRY_DO(rows->status());
+  }
+  return out;
+}
+
+std::unique_lock<std::mutex> Repository::lock_volume(VolumeId id) {
+  std::mutex* lock = nullptr;
+  {
+    std::scoped_lock guard(mutex_);
+    auto& held = volume_locks_[id];
+    if (!held) held = std::make_unique<std::mutex>();
+    lock = held.get();
+  }
+  return std::unique_lock(*lock);
+}
+
+}  // namespace hailstone::volume

@@ -1,0 +1,126 @@
+// The model that every edge calls: volumes read and written, one command at a time, through the group.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "chunk/content.h"
+#include "chunk/store.h"
+#include "replica/group.h"
+#include "tree/tree.h"
+#include "volume/command.h"
+#include "volume/contents.h"
+#include "volume/state.h"
+
+namespace hailstone::volume {
+
+/// Who asks, and which retry of which request this is.
+struct Caller {
+  Bytes name;             // access key's name, for records and the audit trail
+  Bytes idempotency_key;  // empty: none
+};
+
+/// What a name after '@' means: nothing = head, "42", "draft-7", a channel, or a tag.
+struct Target {
+  std::shared_ptr<const Volume> volume;
+  uint64_t layer = kHeadLayer;                 // where writes go, when writable()
+  std::optional<ReleaseNumber> release;        // set: an immutable release
+  Bytes text;                                  // as asked, for messages
+  bool writable() const { return !release; }
+};
+
+/// What must hold of a key for a batch to be applied (RFC 9110 §13 on the entry's ETag).
+struct Condition {
+  Bytes key;
+  std::optional<std::vector<Bytes>> if_match;       // ETags, or "*": any
+  std::optional<std::vector<Bytes>> if_none_match;  // ETags, or "*": must not exist
+};
+
+/// The ETag of an entry without quotes: content hash in hex unless the writer gave another.
+Bytes etag_of(const Entry& entry);
+
+struct Put {
+  Bytes key;
+  std::optional<Entry> entry;  // nothing: remove
+};
+
+struct Written {
+  Slot slot;    // position token of the write
+  Bytes token;  // of the layer after it (layer_token)
+};
+
+struct SealOptions {
+  uint64_t edits = 50'000;       // a layer with more unsealed edits, or
+  uint64_t bytes = 32u << 20;    // more bytes of them, is sealed in the background
+};
+
+/// Thread-safe; calls block until durable. Everything it refers to outlives it.
+class Repository {
+ public:
+  Repository(replica::Group& group, const replica::Database& database, const PublishedState& state, chunk::ChunkStore& chunks,
+             tree::NodeStore& nodes, const Clock& clock);
+
+  const PublishedState& published() const { return state_; }
+  chunk::ChunkStore& chunks() const { return chunks_; }
+  tree::NodeStore& nodes() const { return nodes_; }
+  const Clock& clock() const { return clock_; }
+
+  // -- reading --------------------------------------------------------------------------------------------------------
+  Result<std::shared_ptr<const Volume>> volume(std::string_view name) const;
+  /// "volume", "volume@42", "volume@draft-7", "volume@stable", "volume@tag".
+  Result<Target> resolve(std::string_view text) const;
+  Result<std::unique_ptr<Contents>> open(const Target& target) const;
+  Result<Bytes> token(const Target& target) const;
+  Result<ReleaseRecord> release(const Volume& volume, ReleaseNumber number) const;
+  /// Newest first, numbers below `before` (0: from the newest).
+  Result<std::vector<ReleaseRecord>> releases(const Volume& volume, ReleaseNumber before, size_t limit) const;
+  Result<DraftRecord> draft(const Volume& volume, DraftId draft) const;
+  Result<std::vector<DraftRecord>> drafts(const Volume& volume) const;
+  Result<std::vector<Hold>> holds(const Volume& volume, ReleaseNumber number) const;
+  Result<Layer> layer(const Volume& volume, uint64_t layer) const;
+  /// The flip in force on a channel at `time`, from the whole recorded history. NotFound before the first.
+  Result<Flip> flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const;
+  /// The reply to an earlier command with this caller's idempotency key and the same kind of body.
+  Result<std::optional<Reply>> earlier_reply(const Caller& caller, const Body& body) const;
+
+  // -- writing --------------------------------------------------------------------------------------------------------
+  /// Proposes one command and waits. A refusal comes back as its error.
+  Result<Reply> submit(const Caller& caller, Body body);
+  /// Atomic: all puts and removals, or none. Conditions are exact. Chunks that the entries name must be synced before.
+  Result<Written> write(const Caller& caller, const Target& target, const std::vector<Condition>& conditions,
+                        const std::vector<Put>& puts);
+  /// Folds all edits made before the call into the layer's base and returns it with the layer's active generation.
+  struct Sealed {
+    tree::Root root;
+    uint64_t active = 0;
+  };
+  Result<Sealed> seal(const Volume& volume, uint64_t layer);
+  /// Layers that have outgrown `options`.
+  struct Due {
+    Bytes volume;
+    uint64_t layer = 0;
+  };
+  Result<std::vector<Due>> seal_due(const SealOptions& options) const;
+
+  /// One publisher or sealer of a volume at a time within this process; others wait. Recursive use deadlocks.
+  std::unique_lock<std::mutex> lock_volume(VolumeId id);
+
+ private:
+  replica::Group& group_;
+  const replica::Database& database_;
+  const PublishedState& state_;
+  chunk::ChunkStore& chunks_;
+  tree::NodeStore& nodes_;
+  const Clock& clock_;
+  // Guards `volume_locks_`; the locks themselves order whole publishes, which would else race to the same release number.
+  std::mutex mutex_;
+  std::map<VolumeId, std::unique_ptr<std::mutex>> volume_locks_;
+};
+
+}  // namespace hailstone::volume

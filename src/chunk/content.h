@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "base/bytes.h"
@@ -19,18 +20,18 @@ struct Ref {
   bool operator==(const Ref&) const = default;
 };
 
-inline constexpr size_t kInlineBytesMax = 192;   // content up to this size needs no chunk
-inline constexpr size_t kRefsMax = 96;           // more than this many refs go one level down
+inline constexpr size_t kInlineBytesMax = 192;  // content up to this size needs no chunk
+inline constexpr size_t kRefsMax = 96;          // more than this many refs go one level down
 inline constexpr size_t kRefsPerListChunk = 16384;
 
 /// What an entry says about its bytes. Exactly one form: inline bytes (refs empty), or refs.
 /// At depth 0 each ref is a data chunk; at depth d > 0 each names a *list chunk* holding the encoded refs of depth d-1.
 struct Content {
   uint64_t bytes = 0;
-  Hash256 sha256;      // of the whole content; for a one-chunk content equal to that chunk's name
-  Bytes inlined;
-  uint8_t depth = 0;   // 0..3
-  std::vector<Ref> refs;
+  Hash256 sha256{};  // of the whole content; for a one-chunk content equal to that chunk's name
+  Bytes inlined{};
+  uint8_t depth = 0;  // 0..3
+  std::vector<Ref> refs{};
   bool operator==(const Content&) const = default;
 
   void encode(Encoder& out) const;
@@ -46,7 +47,8 @@ struct CutOptions {
   Compress compress = Compress::Auto;
 };
 
-/// Writes one content. Not thread-safe. Chunks are durable after the store's sync(), which the caller does once for many.
+/// Writes one content. Not thread-safe. Chunks are durable after the store's sync(), which the caller does once for
+/// many.
 class ContentWriter {
  public:
   ContentWriter(ChunkStore& store, const CutOptions& options);
@@ -73,9 +75,11 @@ struct Piece {
 Result<std::vector<Piece>> pieces(ChunkStore& store, const Content& content, uint64_t offset, uint64_t length);
 
 /// The bytes of a range, at most `bytes_max` (Invalid when the range is longer): for small contents and tools.
-Result<Bytes> read_content(ChunkStore& store, const Content& content, uint64_t offset, uint64_t length, uint64_t bytes_max);
+Result<Bytes> read_content(ChunkStore& store, const Content& content, uint64_t offset, uint64_t length,
+                           uint64_t bytes_max);
 
 /// Every chunk a content names, list chunks included: what collection, prepare and send must walk.
-Result<void> for_each_chunk(ChunkStore& store, const Content& content, const std::function<void(const ChunkId&)>& visit);
+Result<void> for_each_chunk(ChunkStore& store, const Content& content,
+                            const std::function<void(const ChunkId&)>& visit);
 
 }  // namespace hailstone::chunk

@@ -13,10 +13,10 @@ namespace hailstone::chunk {
 
 struct LocalStoreOptions {
   std::string directory;
-  uint64_t segment_bytes = 256u << 20;       // a segment is sealed when it passes this
-  uint64_t reserve_bytes = 64u << 20;        // puts are Exhausted when the file system has less than this free
+  uint64_t segment_bytes = 256u << 20;         // a segment is sealed when it passes this
+  uint64_t reserve_bytes = 64u << 20;          // puts are Exhausted when the file system has less than this free
   uint32_t page_align_from_bytes = 64u << 10;  // payloads this large start on a 4 KiB boundary
-  bool verify_on_open = false;               // read every record, not only headers and indexes
+  bool verify_on_open = false;                 // read every record, not only headers and indexes
 
   Result<void> validate() const;
 };

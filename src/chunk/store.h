@@ -58,8 +58,8 @@ class ChunkStore {
   virtual Result<Stat> stat(const ChunkId& id) = 0;
 
   /// For sendfile of [offset, offset+length) of the uncompressed bytes, when stored uncompressed; or, with
-  /// `stored` = true, of the whole stored zstd frame. Verified like get(). Unsupported when this back-end or this chunk's
-  /// storage form has no such extent: use get().
+  /// `stored` = true, of the whole stored zstd frame. Verified like get(). Unsupported when this back-end or this
+  /// chunk's storage form has no such extent: use get().
   enum class Form : uint8_t { Plain, StoredFrame };
   virtual Result<Extent> extent(const ChunkId& id, Form form, uint64_t offset, uint64_t length) = 0;
 
@@ -77,9 +77,9 @@ class ChunkStore {
 
   struct Stats {
     uint64_t chunks = 0;
-    uint64_t stored_bytes = 0;       // payloads as stored
-    uint64_t uncompressed_bytes = 0; // the same before compression
-    uint64_t disk_bytes = 0;         // files
+    uint64_t stored_bytes = 0;        // payloads as stored
+    uint64_t uncompressed_bytes = 0;  // the same before compression
+    uint64_t disk_bytes = 0;          // files
     uint64_t quarantined = 0;
   };
   virtual Stats stats() const = 0;

@@ -69,6 +69,14 @@ struct Found {
 };
 Result<std::optional<Found>> lookup(NodeStore& store, const Root& root, ByteView key);
 
+/// The same without a copy: `node` keeps the bytes of `value` alive. The hot path.
+struct FoundView {
+  NodePtr node;
+  ByteView value;
+  uint64_t weight = 0;
+};
+Result<std::optional<FoundView>> lookup_view(NodeStore& store, const Root& root, ByteView key);
+
 /// Ordered reading. Views stay valid until the cursor moves. A default-positioned cursor is before the first key.
 class Cursor {
  public:

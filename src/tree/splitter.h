@@ -1,0 +1,50 @@
+// Cuts one level's items, given in key order, into nodes by the rule of docs/formats/tree.md. Holds one node at most.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "tree/node.h"
+
+namespace hailstone::tree {
+
+class Splitter {
+ public:
+  /// A finished node.
+  struct Built {
+    Bytes first_key;
+    Bytes encoded;
+    Totals totals;
+  };
+
+  explicit Splitter(unsigned level) : level_(level) {}
+
+  /// Adds the next item (copied) and returns the node that this completes, if any. Errors as encode_node.
+  Result<std::optional<Built>> push(const ItemView& item);
+  /// All pending items as one node: before an item that starts a node, and at the level's end.
+  Result<std::optional<Built>> cut();
+  /// Forgets the pending items.
+  void drop();
+
+  bool empty() const { return items_.empty(); }
+  /// Where the pending node starts. Not while empty.
+  ByteView first_key() const { return key(items_.front()); }
+
+ private:
+  struct Pending {
+    size_t offset;  // in bytes_: key, then body
+    uint32_t key_bytes;
+    uint32_t body_bytes;
+    Totals totals;
+    uint64_t hash;
+  };
+  ByteView key(const Pending& item) const { return ByteView(bytes_).substr(item.offset, item.key_bytes); }
+  Result<Built> build(size_t count);
+
+  const unsigned level_;
+  Bytes bytes_;
+  std::vector<Pending> items_;   // at most items_max(level_)
+  std::vector<ItemView> views_;  // scratch of build()
+};
+
+}  // namespace hailstone::tree

@@ -1,0 +1,262 @@
+#include "log/log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+
+#include "base/check.h"
+#include "log/segment.h"
+#include "log/spare.h"
+
+namespace hailstone::log {
+namespace {
+
+constexpr ByteView kPrefix = "segment-";
+constexpr size_t kNumberDigits = 16;
+
+std::string segment_name(uint64_t number) { return fmt::format("{}{:016x}", kPrefix, number); }
+
+std::optional<uint64_t> segment_number(const std::string& name) {
+  if (!name.starts_with(kPrefix) || name.size() != kPrefix.size() + kNumberDigits) return std::nullopt;
+  uint64_t number = 0;
+  for (const char c : name.substr(kPrefix.size())) {
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return std::nullopt;
+    number = number << 4 | static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  return number;
+}
+
+struct Segment {
+  uint64_t number = 0;
+  uint64_t bytes = 0;
+  Slot before;  // last slot of the segments before
+  Slot last;    // last slot here, or `before`
+};
+
+class SegmentedLog final : public Log {
+ public:
+  SegmentedLog(disk::Disk& disk, const LogOptions& options, Logger& logger)
+      : disk_(disk), options_(options), logger_(logger), spare_(disk, options, logger) {}
+
+  Result<void> recover();
+
+  Result<void> append(Slot slot, ByteView record) override;
+  Result<void> sync() override;
+  Result<void> replay(Slot from, const std::function<Result<void>(Slot, ByteView)>& visit) override;
+  Result<void> trim(Slot upto) override;
+  Slot first() const override { return segments_.front().before.next(); }
+  Slot last() const override { return segments_.back().last; }
+  uint64_t size_bytes() const override {
+    uint64_t sum = 0;
+    for (const auto& segment : segments_) sum += segment.bytes;
+    return sum;
+  }
+
+ private:
+  std::string path_of(uint64_t number) const { return options_.directory + "/" + segment_name(number); }
+  Result<void> working() const {
+    if (!failed_) return {};
+    return fail(Code::Io, fmt::format("log {}: an earlier write or sync failed", options_.directory));
+  }
+  Result<void> sticky(Result<void> result) {
+    if (result) return result;
+    failed_ = true;
+    return fail(Code::Io, std::move(result).error().message);
+  }
+
+  Result<std::vector<uint64_t>> list_segments() const;
+  Result<Scan> scan(const Segment& segment, const RecordVisitor& visit) const;
+  Result<Scan> check(Segment& segment, bool is_last);
+  Result<void> cut(const Segment& segment, const Scan& scan);
+  Result<void> begin_segment(uint64_t number, uint64_t payload_bytes);
+  Result<void> write_batch();
+
+  disk::Disk& disk_;
+  const LogOptions options_;
+  Logger& logger_;
+  Spare spare_;
+  std::deque<Segment> segments_;  // oldest first, never empty once recovered; the last is being written
+  std::unique_ptr<disk::File> file_;
+  uint64_t offset_ = 0;  // where the next batch goes
+  uint64_t next_batch_ = 1;
+  Bytes payload_;  // records appended since the last sync
+  bool failed_ = false;
+};
+
+Result<std::vector<uint64_t>> SegmentedLog::list_segments() const {
+  TRY(const auto names, disk_.list(options_.directory));
+  std::vector<uint64_t> numbers;
+  for (const auto& name : names) {
+    if (const auto number = segment_number(name)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  for (size_t i = 1; i < numbers.size(); ++i) {
+    if (numbers[i] != numbers[i - 1] + 1) {
+      return fail(Code::Corrupt,
+                  fmt::format("log {}: {} follows {}: segments between them are missing", options_.directory,
+                              segment_name(numbers[i]), segment_name(numbers[i - 1])));
+    }
+  }
+  return numbers;
+}
+
+Result<Scan> SegmentedLog::scan(const Segment& segment, const RecordVisitor& visit) const {
+  const std::string path = path_of(segment.number);
+  TRY(const Bytes image, disk::read_file(disk_, path, UINT64_MAX));
+  auto scanned = scan_segment(image, visit);
+  if (!scanned) return std::unexpected(std::move(scanned).error().within(path));
+  if (scanned->header.segment != segment.number) {
+    return fail(Code::Corrupt, fmt::format("{}: its header says segment {}", path, scanned->header.segment));
+  }
+  return scanned;
+}
+
+/// Fills in the segment's slots.
+Result<Scan> SegmentedLog::check(Segment& segment, bool is_last) {
+  TRY(auto found, scan(segment, [](const Record&, uint64_t) -> Result<void> { return {}; }));
+  const std::string path = path_of(segment.number);
+  if (!segments_.empty()) {
+    const Segment& previous = segments_.back();
+    if (found.header.first_batch != next_batch_ || found.header.slot_before != previous.last) {
+      return fail(Code::Corrupt,
+                  fmt::format("{}: begins with batch {} after slot {}, but {} ends before batch {} with slot {}", path,
+                              found.header.first_batch, found.header.slot_before.value, segment_name(previous.number),
+                              next_batch_, previous.last.value));
+    }
+  }
+  if (found.ending == Ending::Damaged || (found.ending == Ending::Torn && !is_last)) {
+    return fail(Code::Corrupt, fmt::format("{}: damaged after slot {}: {}", path, found.last_slot.value, found.reason));
+  }
+  segment.before = found.header.slot_before;
+  segment.last = found.last_slot;
+  next_batch_ = found.next_batch;
+  return found;
+}
+
+/// Zeroes what a crash left of the last batch, so that "not zero" keeps meaning "written".
+Result<void> SegmentedLog::cut(const Segment& segment, const Scan& scan) {
+  logger_.warn("log_torn_tail_cut",
+               {{"segment", path_of(segment.number)}, {"after_slot", segment.last.value}, {"reason", scan.reason}});
+  const Bytes zeros(scan.dirty_offset - scan.end_offset, '\0');
+  TRY_DO(file_->write_at(scan.end_offset, zeros));
+  return file_->sync();
+}
+
+Result<void> SegmentedLog::recover() {
+  TRY_DO(disk_.make_directories(options_.directory));
+  TRY(const auto numbers, list_segments());
+  if (numbers.empty()) return begin_segment(1, 0);
+  Scan scan;
+  for (const uint64_t number : numbers) {
+    Segment segment;
+    segment.number = number;
+    TRY(segment.bytes, disk_.file_size(path_of(number)));
+    TRY(scan, check(segment, number == numbers.back()));
+    segments_.push_back(segment);
+  }
+  TRY(file_, disk_.open(path_of(numbers.back()), disk::OpenMode::Write));
+  offset_ = scan.end_offset;
+  // Intact is not yet durable: the batch may have been written by a process that died before its sync.
+  TRY_DO(scan.ending == Ending::Torn ? cut(segments_.back(), scan) : file_->sync());
+  return disk_.sync_directory(options_.directory);
+}
+
+Result<void> SegmentedLog::append(Slot slot, ByteView record) {
+  TRY_DO(working());
+  CHECK(slot == last().next());
+  if (record.size() > kRecordBytesMax) {
+    return fail(Code::Invalid,
+                fmt::format("record of slot {}: {} bytes, at most {}", slot.value, record.size(), kRecordBytesMax));
+  }
+  const uint64_t bytes = kRecordHeaderBytes + record.size();
+  if (offset_ + batch_bytes(payload_.size() + bytes) > segments_.back().bytes) {
+    // A segment's header vouches for all batches before it, so they come first.
+    TRY_DO(write_batch());
+    if (offset_ + batch_bytes(bytes) > segments_.back().bytes) {
+      TRY_DO(begin_segment(segments_.back().number + 1, bytes));
+    }
+  }
+  encode_record(payload_, {RecordKind::Command, 0, slot, record});
+  segments_.back().last = slot;
+  return {};
+}
+
+/// Exhausted only while nothing has changed but the spare.
+Result<void> SegmentedLog::begin_segment(uint64_t number, uint64_t payload_bytes) {
+  const uint64_t bytes_min = kBlockBytes + batch_bytes(payload_bytes);
+  if (auto taken = spare_.take(bytes_min); !taken) {
+    if (taken.error().code == Code::Exhausted) {
+      return fail(Code::Exhausted, fmt::format("{}: {}", path_of(number), taken.error().message));
+    }
+    return sticky(std::move(taken));
+  }
+  const Slot before = segments_.empty() ? Slot() : last();
+  const auto begun = [&]() -> Result<void> {
+    TRY(file_, disk_.open(spare_.path(), disk::OpenMode::Write));
+    TRY_DO(file_->write_at(0, encode_segment_header({number, next_batch_, before})));
+    TRY_DO(file_->sync());
+    TRY_DO(disk_.rename(spare_.path(), path_of(number)));
+    TRY_DO(disk_.sync_directory(options_.directory));
+    TRY(const uint64_t bytes, file_->size());
+    segments_.push_back({number, bytes, before, before});
+    offset_ = kBlockBytes;
+    return {};
+  }();
+  return sticky(begun);
+}
+
+Result<void> SegmentedLog::write_batch() {
+  if (payload_.empty()) return {};
+  const Bytes batch = encode_batch(segments_.back().number, next_batch_, payload_);
+  TRY_DO(sticky(file_->write_at(offset_, batch)));
+  TRY_DO(sticky(file_->sync()));
+  payload_.clear();
+  offset_ += batch.size();
+  ++next_batch_;
+  if (offset_ > segments_.back().bytes / 2) spare_.want();
+  return {};
+}
+
+Result<void> SegmentedLog::sync() {
+  TRY_DO(working());
+  return write_batch();
+}
+
+Result<void> SegmentedLog::replay(Slot from, const std::function<Result<void>(Slot, ByteView)>& visit) {
+  for (const auto& segment : segments_) {
+    if (segment.last < from) continue;
+    TRY(const Scan found, scan(segment, [&](const Record& record, uint64_t) -> Result<void> {
+          return record.slot < from ? Result<void>() : visit(record.slot, record.body);
+        }));
+    const bool current = &segment == &segments_.back();
+    if (found.ending != Ending::Clean || (!current && found.last_slot != segment.last)) {
+      return fail(Code::Corrupt, fmt::format("{}: damaged since it was opened, after slot {}: {}",
+                                             path_of(segment.number), found.last_slot.value, found.reason));
+    }
+  }
+  return {};
+}
+
+Result<void> SegmentedLog::trim(Slot upto) {
+  TRY_DO(working());
+  // Oldest first, each durably before the next: what a crash leaves has no gap.
+  while (segments_.size() > 1 && segments_.front().last <= upto) {
+    TRY_DO(sticky(spare_.recycle(path_of(segments_.front().number))));
+    segments_.pop_front();
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::open(disk::Disk& disk, const LogOptions& options, Logger& logger) {
+  LogOptions checked = options;
+  checked.segment_bytes = std::max(checked.segment_bytes, kSegmentBytesMin) / kBlockBytes * kBlockBytes;
+  auto log = std::make_unique<SegmentedLog>(disk, checked, logger);
+  TRY_DO(log->recover());
+  return log;
+}
+
+}  // namespace hailstone::log

@@ -12,11 +12,28 @@ TEST(Apply, AnyBatchesLeaveTheCanonicalTree) {
     Model model;
     for (const auto& sweeps : *rc::gen::resize(6, rc::gen::container<std::vector<std::vector<Sweep>>>(any_sweeps()))) {
       const std::vector<Edit> edits = edits_of(sweeps);
+      log(sweeps);
       root = must(apply(nodes, root, edits));
       apply_to(model, edits);
       RC_ASSERT(canonical_problem(nodes, root, model) == "");
     }
     RC_ASSERT(root == build(nodes, model));
+  });
+}
+
+TEST(Apply, SmallEditsOfABigTreeLeaveTheCanonicalTree) {
+  check_property(1000, [] {
+    MemoryNodes nodes;
+    Model model = *big_model();
+    Root root = build(nodes, model);
+    for (int batch = 0; batch < 3; ++batch) {
+      const std::vector<Sweep> sweeps = *small_sweeps();
+      log(sweeps);
+      const std::vector<Edit> edits = edits_of(sweeps);
+      root = must(apply(nodes, root, edits));
+      apply_to(model, edits);
+      RC_ASSERT(canonical_problem(nodes, root, model) == "");
+    }
   });
 }
 
@@ -69,6 +86,21 @@ TEST(Apply, NoChangeWritesNothing) {
     RC_ASSERT(must(apply(nodes, root, edits)) == root);
     RC_ASSERT(nodes.counts().saves == 0u);
   });
+}
+
+TEST(Apply, EditsBeforeAFirstKeyThatIsABoundaryKeepTheRest) {
+  // Where the region of the edit ends at once, at the root's own start.
+  const auto boundary =
+      std::find_if(pool().begin(), pool().end(), [](const Bytes& key) { return starts_node(1, boundary_hash(key)); });
+  MemoryNodes nodes;
+  Model model{{*boundary, {"v", 1}}};
+  const Root root = build(nodes, model);
+  const std::vector<Edit> removal{{"a", std::nullopt, 0}};
+  EXPECT_EQ(must(apply(nodes, root, removal)), root);
+  const std::vector<Edit> insertion{{"a", "w", 0}};
+  const Root more = must(apply(nodes, root, insertion));
+  apply_to(model, insertion);
+  EXPECT_EQ(canonical_problem(nodes, more, model), "");
 }
 
 TEST(Apply, RefusesKeysAndValuesBeyondTheirLimits) {

@@ -119,7 +119,7 @@ Result<void> LevelEditor::step_between_nodes() {
   }
   Bytes start = old_.start();
   if (edit_ && edit_->key < start) return take_edit();
-  if (last_edit_ && stays_boundary(start)) {
+  if (may_end_early() && stays_boundary(start)) {
     TRY_DO(cut());
     return end_region(start);
   }
@@ -162,14 +162,12 @@ Result<void> LevelEditor::take_edit() {
 }
 
 Result<void> LevelEditor::push(const ItemView& item) {
-  const bool joins = !splitter_.empty();
   TRY(std::optional<Splitter::Built> built, splitter_.push(item));
   if (!built) return {};
   TRY_DO(give_out(std::move(*built)));
   // After a forced cut items are pending that were read ahead. When the cut fell on an old one and no edit is among
   // them, all is as it was from there on.
-  CHECK(joins);
-  if (!last_edit_ || *last_edit_ >= splitter_.first_key()) return {};
+  if (!may_end_early() || *last_edit_ >= splitter_.first_key()) return {};
   for (const OldNode& old : read_) {
     if (old.start == splitter_.first_key()) return end_region(Bytes(old.start));
   }

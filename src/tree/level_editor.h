@@ -71,6 +71,8 @@ class LevelEditor final : public LevelSource {
 
   Result<void> peek();
   bool stays_boundary(ByteView start) const;
+  /// Whether the region may end before the level does: it has served its edit, and old nodes behind it need no telling.
+  bool may_end_early() const { return last_edit_.has_value() && above_ == Above::Changes; }
   Result<void> begin_region();
   Result<void> end_region(ByteView start);
   Result<void> step_region();

@@ -22,13 +22,13 @@ Bytes key_of_rank(int number, int rank) {
 const std::vector<Bytes>& pool() {
   static const std::vector<Bytes> keys = [] {
     std::vector<Bytes> out;
-    for (int i = 0; i < 1600; ++i) {
+    for (int i = 0; i < 800; ++i) {
       int rank = -1;
-      if (i < 600) rank = 0;                // forced cuts in leaves
-      if (i >= 900 && i < 1100) rank = 1;   // leaves of one item
-      if (i >= 1100 && i < 1130) rank = 2;  // inner nodes of one child
-      if (i % 300 == 299) rank = 2;
-      if (i == 450 || i == 1000 || i == 1110 || i == 1111) rank = 3;
+      if (i < 560) rank = 0;              // forced cuts in leaves
+      if (i >= 660 && i < 740) rank = 1;  // leaves of one item
+      if (i >= 740 && i < 770) rank = 2;  // inner nodes of one child
+      if (i == 50 || i == 799) rank = 2;
+      if (i == 52 || i == 700 || i == 750 || i == 751) rank = 3;
       out.push_back(key_of_rank(i, rank));
     }
     return out;
@@ -36,32 +36,67 @@ const std::vector<Bytes>& pool() {
   return keys;
 }
 
-void showValue(const Sweep& sweep, std::ostream& out) {
-  out << (sweep.put ? "put " : "remove ") << sweep.begin << " +" << sweep.count << " by " << sweep.stride << " salt "
-      << sweep.salt;
+void log(const std::vector<Sweep>& sweeps) {
+  std::ostream& out = RC_LOG();
+  for (const Sweep& sweep : sweeps) {
+    const char* kind = sweep.kind == Sweep::Kind::Put ? "put" : sweep.kind == Sweep::Kind::Remove ? "remove" : "keep";
+    out << fmt::format("{} {} +{} by {} salt {}\n", kind, sweep.begin, sweep.count, sweep.stride, sweep.salt);
+  }
+  out << "--\n";
 }
 
-rc::Gen<Sweep> any_sweep() {
-  const auto count = rc::gen::weightedOneOf<size_t>({{3, rc::gen::inRange<size_t>(1, 4)},
-                                                     {2, rc::gen::inRange<size_t>(1, 300)},
-                                                     {1, rc::gen::inRange<size_t>(1, 1601)}});
+namespace {
+rc::Gen<Sweep> sweep_of(const rc::Gen<Sweep::Kind>& kind, const rc::Gen<size_t>& count) {
   const auto stride = rc::gen::weightedElement<size_t>({{6, 1}, {1, 2}, {1, 3}, {1, 17}});
-  return rc::gen::build<Sweep>(rc::gen::set(&Sweep::put, rc::gen::weightedElement<bool>({{3, true}, {2, false}})),
+  return rc::gen::build<Sweep>(rc::gen::set(&Sweep::kind, kind),
                                rc::gen::set(&Sweep::begin, rc::gen::inRange<size_t>(0, pool().size())),
                                rc::gen::set(&Sweep::count, count), rc::gen::set(&Sweep::stride, stride),
                                rc::gen::set(&Sweep::salt, rc::gen::inRange<uint64_t>(0, 3)));
+}
+}  // namespace
+
+rc::Gen<Sweep> any_sweep() {
+  using Kind = Sweep::Kind;
+  return sweep_of(rc::gen::weightedElement<Kind>({{6, Kind::Put}, {4, Kind::Remove}, {1, Kind::Keep}}),
+                  rc::gen::weightedOneOf<size_t>({{3, rc::gen::inRange<size_t>(1, 4)},
+                                                  {2, rc::gen::inRange<size_t>(1, 300)},
+                                                  {2, rc::gen::inRange<size_t>(1, pool().size() + 1)}}));
 }
 
 rc::Gen<std::vector<Sweep>> any_sweeps() {
   return rc::gen::resize(8, rc::gen::container<std::vector<Sweep>>(any_sweep()));
 }
 
+rc::Gen<std::vector<Sweep>> small_sweeps() {
+  using Kind = Sweep::Kind;
+  const auto kind = rc::gen::element(Kind::Put, Kind::Remove);
+  return rc::gen::resize(6, rc::gen::container<std::vector<Sweep>>(sweep_of(kind, rc::gen::inRange<size_t>(1, 4))));
+}
+
+rc::Gen<Model> big_model() {
+  return rc::gen::map(rc::gen::resize(12, rc::gen::container<std::vector<Sweep>>(sweep_of(
+                                              rc::gen::just(Sweep::Kind::Remove), rc::gen::inRange<size_t>(1, 30)))),
+                      [](const std::vector<Sweep>& removed) {
+                        Model model;
+                        apply_to(model, edits_of({{Sweep::Kind::Put, 0, pool().size(), 1, 0}}));
+                        apply_to(model, edits_of(removed));
+                        return model;
+                      });
+}
+
 std::vector<Edit> edits_of(const std::vector<Sweep>& sweeps) {
   std::map<size_t, Edit> edits;
   for (const Sweep& sweep : sweeps) {
+    if (sweep.kind == Sweep::Kind::Keep) {
+      for (size_t i = 0; i < pool().size(); ++i) {
+        if (i < sweep.begin || i >= sweep.begin + sweep.count)
+          edits.insert_or_assign(i, Edit{pool()[i], std::nullopt, 0});
+      }
+      continue;
+    }
     for (size_t n = 0, i = sweep.begin; n < sweep.count && i < pool().size(); ++n, i += sweep.stride) {
       Edit edit{pool()[i], std::nullopt, 0};
-      if (sweep.put) {
+      if (sweep.kind == Sweep::Kind::Put) {
         edit.value = Bytes(i % 5, 'v') + std::to_string(sweep.salt);
         edit.weight = sweep.salt * 1000 + i;
       }

@@ -145,15 +145,21 @@ const std::vector<Bytes>& pool();
 
 /// A sweep over the pool: what properties are made of, since it makes big changes from few numbers.
 struct Sweep {
-  bool put = true;
+  enum class Kind { Put, Remove, Keep };  // Keep: remove all that is outside
+  Kind kind = Kind::Put;
   size_t begin = 0;
   size_t count = 1;
   size_t stride = 1;
   uint64_t salt = 0;  // values depend on it
 };
-void showValue(const Sweep& sweep, std::ostream& out);
+/// Into the failure message of the property that runs.
+void log(const std::vector<Sweep>& sweeps);
 rc::Gen<Sweep> any_sweep();
 rc::Gen<std::vector<Sweep>> any_sweeps();
+/// One to six changes of one to three keys: small edits of a big map.
+rc::Gen<std::vector<Sweep>> small_sweeps();
+/// Most of the pool.
+rc::Gen<Model> big_model();
 
 /// The sweeps one after another, as one sorted batch.
 std::vector<Edit> edits_of(const std::vector<Sweep>& sweeps);

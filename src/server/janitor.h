@@ -1,0 +1,42 @@
+// Background work of a node: seals what has outgrown its bound, drops drafts whose lease has run out.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "server/node.h"
+
+namespace hailstone::server {
+
+/// Owns one thread from start() to stop().
+class Janitor {
+ public:
+  Janitor(Node& node, Logger& logger) : node_(node), logger_(logger) {}
+  ~Janitor() { stop(); }
+  void start();
+  void stop();
+
+  struct Stats {
+    uint64_t seals = 0, seal_failures = 0, drafts_expired = 0;
+  };
+  Stats stats() const { return {seals_.load(), seal_failures_.load(), drafts_expired_.load()}; }
+
+ private:
+  void run();
+  void seal_due();
+  void expire_drafts();
+
+  Node& node_;
+  Logger& logger_;
+  std::thread thread_;
+  // Guards `stopping_` alone, for the thread to wait on between rounds.
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::atomic<uint64_t> seals_{0}, seal_failures_{0}, drafts_expired_{0};
+};
+
+}  // namespace hailstone::server

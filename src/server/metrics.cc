@@ -1,0 +1,120 @@
+#include "server/metrics.h"
+
+#include <fmt/format.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <vector>
+
+#include "server/version.h"
+
+namespace hailstone::server {
+namespace {
+
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+class Page {
+ public:
+  void gauge(std::string name, std::string help, double value) { add(MetricType::Gauge, std::move(name), std::move(help), value); }
+  void counter(std::string name, std::string help, double value) { add(MetricType::Counter, std::move(name), std::move(help), value); }
+
+  using Labels = std::vector<std::pair<std::string, std::string>>;
+  MetricFamily& family(MetricType type, std::string name, std::string help) {
+    families_.push_back({std::move(name), std::move(help), type, {}});
+    return families_.back();
+  }
+  static void sample(MetricFamily& family, const Labels& labels, double value) {
+    prometheus::ClientMetric metric;
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+    if (family.type == MetricType::Counter) metric.counter.value = value;
+    else metric.gauge.value = value;
+    family.metric.push_back(std::move(metric));
+  }
+  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  void add(MetricType type, std::string name, std::string help, double value) {
+    sample(family(type, std::move(name), std::move(help)), {}, value);
+  }
+  std::vector<MetricFamily> families_;
+};
+
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+double number(uint64_t value) { return static_cast<double>(value); }
+
+void add_http(Page& page, const http::ServerStats& http) {
+  page.gauge("hailstone_http_connections", "Open HTTP connections.", number(http.connections_open));
+  page.counter("hailstone_http_connections_total", "HTTP connections accepted.", number(http.connections_total));
+  page.counter("hailstone_http_requests_total", "HTTP requests received.", number(http.requests_total));
+  auto& responses = page.family(MetricType::Counter, "hailstone_http_responses_total", "HTTP responses by status class.");
+  for (int c = 1; c < 6; ++c) Page::sample(responses, {{"class", fmt::format("{}xx", c)}}, number(http.responses_by_class[c]));
+  page.counter("hailstone_http_sent_bytes_total", "Bytes sent over HTTP.", number(http.bytes_sent));
+  page.counter("hailstone_http_received_bytes_total", "Bytes received over HTTP.", number(http.bytes_received));
+  page.counter("hailstone_http_timeouts_total", "Connections cut for being slow.", number(http.timeouts));
+  page.counter("hailstone_http_rejected_total", "Connections refused at the connection limit.", number(http.rejected));
+  page.counter("hailstone_http_malformed_total", "Requests that are not HTTP.", number(http.parse_errors));
+}
+
+void add_store(Page& page, Node& node) {
+  const auto store = node.store().stats();
+  page.gauge("hailstone_store_chunks", "Chunks held.", number(store.chunks));
+  page.gauge("hailstone_store_bytes", "Bytes of chunks as stored.", number(store.stored_bytes));
+  page.gauge("hailstone_store_uncompressed_bytes", "The same before compression.", number(store.uncompressed_bytes));
+  page.gauge("hailstone_store_disk_bytes", "Bytes of segment files.", number(store.disk_bytes));
+  page.gauge("hailstone_store_quarantined", "Damaged chunks taken out of service: alarm above 0.", number(store.quarantined));
+  if (const auto free = node.disk().free_bytes(node.config().data))
+    page.gauge("hailstone_disk_free_bytes", "Free space where the data directory is.", number(*free));
+  const auto cache = node.nodes().stats();
+  page.counter("hailstone_node_cache_hits_total", "Directory nodes found in memory.", number(cache.hits));
+  page.counter("hailstone_node_cache_misses_total", "Directory nodes read from the store.", number(cache.misses));
+  page.gauge("hailstone_node_cache_bytes", "Memory of cached directory nodes.", number(cache.bytes));
+}
+
+void add_volumes(Page& page, Node& node) {
+  const auto state = node.repository().published().load();
+  page.gauge("hailstone_volumes", "Volumes in this cell.", number(state->volumes.size()));
+  auto& release = page.family(MetricType::Gauge, "hailstone_channel_release", "Release a channel serves.");
+  auto& flipped = page.family(MetricType::Gauge, "hailstone_channel_flipped_timestamp_seconds", "When the channel last changed.");
+  auto& flips = page.family(MetricType::Counter, "hailstone_channel_flips_total", "Changes of the channel.");
+  auto& unsealed = page.family(MetricType::Gauge, "hailstone_head_unsealed_edits", "Changes of a head not yet folded into its tree.");
+  for (const auto& [name, volume] : state->volumes) {
+    for (const auto& [channel, history] : volume->channels) {
+      const Page::Labels labels = {{"volume", name}, {"channel", channel}};
+      Page::sample(release, labels, number(history->back().release.value));
+      Page::sample(flipped, labels, static_cast<double>(history->back().at.value) / 1e6);
+      Page::sample(flips, labels, number(history->back().sequence));
+    }
+    if (const auto head = node.repository().layer(*volume, volume::kHeadLayer))
+      Page::sample(unsealed, {{"volume", name}}, number(head->active_edits));
+  }
+}
+
+}  // namespace
+
+std::string render_metrics(Node& node, const http::ServerStats& http, const Janitor::Stats& janitor) {
+  Page page;
+  Page::sample(page.family(MetricType::Gauge, "hailstone_build_info", "Always 1; the label tells the version."),
+               {{"version", kVersion}}, 1);
+  page.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
+  page.gauge("hailstone_group_healthy", "1 while commands can be committed, 0 after a failed write or sync: alarm on 0.",
+             node.group().healthy() ? 1 : 0);
+  page.counter("hailstone_group_applied_slot", "Commands applied since the cell began.", number(node.group().applied_slot().value));
+  page.counter("hailstone_seals_total", "Background seals done.", number(janitor.seals));
+  page.counter("hailstone_seal_failures_total", "Background seals that failed and will be tried again.", number(janitor.seal_failures));
+  page.counter("hailstone_drafts_expired_total", "Drafts dropped because their lease ran out.", number(janitor.drafts_expired));
+  add_http(page, http);
+  add_store(page, node);
+  add_volumes(page, node);
+  return page.text();
+}
+
+}  // namespace hailstone::server

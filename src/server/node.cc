@@ -1,0 +1,125 @@
+#include "server/node.h"
+
+#include <fmt/format.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+
+#include "replica/rocks_database.h"
+
+namespace hailstone::server {
+namespace {
+
+constexpr std::string_view kVersionText = "hailstone data, format 1\n";
+
+Result<Bytes> random_hex(size_t bytes) {
+  Bytes raw(bytes, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(raw.data()), static_cast<int>(bytes)) != 1)
+    return fail(Code::Io, "the system's random source failed");
+  return to_hex(raw);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> Node::open(const Config& config, Logger& logger) {
+  TRY_DO(config.validate());
+  std::unique_ptr<Node> node(new Node(config));
+  if (auto opened = node->open_all(logger); !opened)
+    return std::unexpected(std::move(opened).error().within(fmt::format("opening {}", config.data)));
+  return node;
+}
+
+Node::~Node() = default;
+
+// A file says what made this directory, so that a later format is refused in words and a foreign directory is left alone.
+Result<void> Node::check_version() {
+  const std::string path = config_.data + "/VERSION";
+  TRY(const bool exists, disk_->exists(path));
+  if (exists) {
+    TRY(const auto text, disk::read_file(*disk_, path, 1024));
+    if (text != kVersionText)
+      return fail(Code::Unsupported, fmt::format("{} says '{}', this program writes '{}': use the version that made it", path,
+                                                 printable(text), printable(kVersionText)));
+    return {};
+  }
+  TRY(const auto names, disk_->list(config_.data));
+  for (const std::string& name : names)
+    if (name != "lock") return fail(Code::Invalid, fmt::format("holds '{}' but no VERSION: not a Hailstone data directory; choose an empty one", name));
+  new_ = true;
+  return disk::write_file_atomic(*disk_, path, kVersionText);
+}
+
+Result<void> Node::open_all(Logger& logger) {
+  disk_ = disk::make_real_disk();
+  TRY_DO(disk_->make_directories(config_.data));
+  TRY(lock_, disk_->lock(config_.data + "/lock"));
+  TRY_DO(check_version());
+
+  const int64_t started = clock_.monotonic_ns();
+  TRY(store_, chunk::LocalStore::open(*disk_,
+                                      {.directory = config_.data + "/chunks",
+                                       .segment_bytes = config_.store_segment_bytes,
+                                       .reserve_bytes = config_.store_reserve_bytes,
+                                       .verify_on_open = config_.store_verify_on_open},
+                                      logger));
+  nodes_ = std::make_unique<tree::CachedNodes>(*store_, tree::CacheOptions{.bytes_max = config_.cache_nodes_bytes});
+  TRY(database_, replica::open_rocks_database(*disk_, {.directory = config_.data + "/group-0/state",
+                                                       .memtable_bytes = config_.database_memtable_bytes,
+                                                       .block_cache_bytes = config_.database_cache_bytes}));
+  TRY_DO(machine_.load(*database_));
+  TRY(group_, replica::Group::open(*disk_, *database_, machine_, {.log_directory = config_.data + "/group-0/log"}, logger));
+  repository_ = std::make_unique<volume::Repository>(*group_, *database_, machine_.published(), *store_, *nodes_, clock_);
+
+  const std::string key_path = config_.data + "/signing.pem";
+  TRY(const bool has_key, disk_->exists(key_path));
+  if (!has_key) {
+    TRY(const auto fresh, publish::SigningKey::generate());
+    TRY_DO(fresh.save(*disk_, key_path));
+  }
+  TRY(auto key, publish::SigningKey::load(*disk_, key_path));
+  signing_key_ = std::make_unique<publish::SigningKey>(std::move(key));
+  publisher_ = std::make_unique<publish::Publisher>(*repository_, *signing_key_, config_.publish, logger);
+  TRY_DO(open_keys());
+  logger.info("store open", {{"data", config_.data},
+                             {"chunks", store_->stats().chunks},
+                             {"disk_bytes", store_->stats().disk_bytes},
+                             {"quarantined", store_->stats().quarantined},
+                             {"volumes", static_cast<uint64_t>(machine_.published().load()->volumes.size())},
+                             {"slot", group_->applied_slot().value},
+                             {"took_ms", (clock_.monotonic_ns() - started) / 1'000'000}});
+  return {};
+}
+
+// The first access key: written to its file before it is committed, so that a crash between never leaves a key nobody knows.
+Result<void> Node::open_keys() {
+  const std::string path = config_.data + "/admin.key";
+  if (!machine_.published().load()->keys.empty()) {
+    if (auto text = disk::read_file(*disk_, path, 1024)) {
+      admin_key_ = text->substr(0, text->find('\n'));
+    }
+    return {};
+  }
+  TRY(const auto id, random_hex(8));
+  TRY(const auto secret, random_hex(32));
+  admin_key_ = "hs" + id + ":" + secret;
+  TRY_DO(disk::write_file_atomic(*disk_, path, ""));
+  if (::chmod(path.c_str(), 0600) != 0) return fail(Code::Io, fmt::format("{}: cannot make it private", path));
+  TRY(const auto file, disk_->open(path, disk::OpenMode::Write));
+  TRY_DO(file->write_at(0, admin_key_ + "\n"));
+  TRY_DO(file->sync());
+  volume::AccessKey key{.id = "hs" + id,
+                        .name = "admin",
+                        .role = volume::Role::Admin,
+                        .volumes = {"*"},
+                        .secret_hash = Bytes(sha256(secret).view()),
+                        .created = clock_.wall()};
+  TRY_DO(repository_->submit({"system", {}}, volume::PutKey{std::move(key)}));
+  return {};
+}
+
+void Node::drain() {
+  if (group_) group_->drain();
+  if (store_)
+    if (auto synced = store_->sync(); !synced) return;  // nothing unsynced was ever acknowledged
+}
+
+}  // namespace hailstone::server

@@ -1,0 +1,66 @@
+// One node's model, opened from its data directory: the only place that names concrete classes of the layers below.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/logger.h"
+#include "chunk/local_store.h"
+#include "publish/publisher.h"
+#include "server/config.h"
+#include "tree/cache.h"
+#include "volume/machine.h"
+#include "volume/repository.h"
+
+namespace hailstone::server {
+
+/// Opened whole or not at all; closed by drain() or, as after a crash, by the destructor.
+class Node {
+ public:
+  static Result<std::unique_ptr<Node>> open(const Config& config, Logger& logger);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  volume::Repository& repository() { return *repository_; }
+  publish::Publisher& publisher() { return *publisher_; }
+  const publish::SigningKey& signing_key() const { return *signing_key_; }
+  chunk::LocalStore& store() { return *store_; }
+  tree::CachedNodes& nodes() { return *nodes_; }
+  replica::Group& group() { return *group_; }
+  disk::Disk& disk() { return *disk_; }
+  const Config& config() const { return config_; }
+  const Clock& clock() const { return clock_; }
+
+  /// "ID:SECRET" of the key made when the data directory was new; it is kept in DATA/admin.key, mode 0600.
+  const std::string& admin_key() const { return admin_key_; }
+  bool is_new() const { return new_; }
+
+  /// Finishes what is under way and closes the database cleanly.
+  void drain();
+
+ private:
+  explicit Node(const Config& config) : config_(config) {}
+  Result<void> open_all(Logger& logger);
+  Result<void> check_version();
+  Result<void> open_keys();
+
+  // In order of construction; destroyed from the bottom up.
+  Config config_;
+  SystemClock clock_;
+  std::unique_ptr<disk::Disk> disk_;
+  std::unique_ptr<disk::DirectoryLock> lock_;
+  std::unique_ptr<chunk::LocalStore> store_;
+  std::unique_ptr<tree::CachedNodes> nodes_;
+  std::unique_ptr<replica::Database> database_;
+  volume::Machine machine_;
+  std::unique_ptr<replica::Group> group_;
+  std::unique_ptr<volume::Repository> repository_;
+  std::unique_ptr<publish::SigningKey> signing_key_;
+  std::unique_ptr<publish::Publisher> publisher_;
+  std::string admin_key_;
+  bool new_ = false;
+};
+
+}  // namespace hailstone::server

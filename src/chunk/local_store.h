@@ -16,6 +16,8 @@ struct LocalStoreOptions {
   uint64_t segment_bytes = 256u << 20;         // a segment is sealed when it passes this
   uint64_t reserve_bytes = 64u << 20;          // puts are Exhausted when the file system has less than this free
   uint32_t page_align_from_bytes = 64u << 10;  // payloads this large start on a 4 KiB boundary
+  uint32_t segment_chunks_max = 128u << 10;    // and when it has this many: bounds the memory of its index entries
+  uint32_t open_files_max = 512;               // segment files held open for reading
   bool verify_on_open = false;                 // read every record, not only headers and indexes
 
   Result<void> validate() const;

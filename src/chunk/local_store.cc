@@ -1,0 +1,479 @@
+#include "chunk/local_store.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <set>
+
+#include "chunk/compression.h"
+#include "chunk/id_locks.h"
+#include "chunk/index.h"
+#include "chunk/quarantine.h"
+#include "chunk/records.h"
+#include "chunk/recovery.h"
+#include "chunk/segment_files.h"
+#include "chunk/segment_writer.h"
+#include "chunk/usage.h"
+
+namespace hailstone::chunk {
+namespace {
+
+constexpr uint64_t kVerifyBatch = 1u << 20;  // index slots sorted at once by verify_all
+
+std::unexpected<Error> absent(const ChunkId& id) {
+  return fail(Code::NotFound, fmt::format("chunk {}: not in this store", id.brief()));
+}
+
+/// All that is known of an id when the record's header is lost.
+ChunkId id_of_prefix(uint64_t prefix) {
+  ChunkId id;
+  for (size_t i = 0; i < 8; ++i) id.bytes[i] = static_cast<uint8_t>(prefix >> (56 - 8 * i));
+  return id;
+}
+
+/// Lock order: IdLocks, then damage_mutex_, then the locks inside the parts.
+class LocalStoreFiles final : public LocalStore {
+ public:
+  LocalStoreFiles(disk::Disk& disk, const LocalStoreOptions& options, Logger& logger,
+                  std::unique_ptr<disk::DirectoryLock> lock)
+      : disk_(disk),
+        options_(options),
+        logger_(logger),
+        lock_(std::move(lock)),
+        files_(disk, options.directory, options.open_files_max),
+        records_(files_, compressor_),
+        quarantine_(disk, options.directory + "/quarantine") {}
+  ~LocalStoreFiles() override;
+
+  Result<void> recover();
+
+  Result<ChunkId> put(ByteView bytes, Compress compress) override;
+  Result<void> sync() override;
+  Result<SharedBytes> get(const ChunkId& id) override;
+  Result<Stat> stat(const ChunkId& id) override;
+  Result<Extent> extent(const ChunkId& id, Form form, uint64_t offset, uint64_t length) override;
+  Result<std::vector<bool>> has(std::span<const ChunkId> ids) override;
+  // Nothing collects yet, so being there is enough.
+  Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override { return has(ids); }
+  Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) override;
+  Result<void> erase(std::span<const ChunkId> ids) override;
+  Stats stats() const override;
+  std::vector<Damage> quarantine() const override { return quarantine_.list(); }
+  Result<uint64_t> verify_all(const std::function<bool()>& stop) override;
+
+ private:
+  enum class Standing : uint8_t { Absent, Present, Damaged };
+  struct Match {
+    Standing standing = Standing::Absent;
+    Location at;
+    RecordHeader header;  // when Present
+    std::string damage;   // when Damaged: "segment 17: record at 4096: ..."
+  };
+
+  Result<Match> look_up(const ChunkId& id);
+  Result<Match> require(const ChunkId& id);
+  std::optional<Match> known_damage(const ChunkId& id, Location at) const;
+  std::unexpected<Error> damaged(const Index::Slot& slot, const ChunkId& id, const std::string& what);
+  SegmentEntry describe(Location at, uint64_t prefix);
+  Result<void> store(const ChunkId& id, ByteView bytes, Compress compress, const Match& old);
+  Result<void> erase_batch(std::span<const ChunkId> ids);
+  void forget(uint64_t prefix, Location at);
+  void write_sidecars();
+  Result<void> verify(const Index::Slot& slot);
+
+  disk::Disk& disk_;
+  const LocalStoreOptions options_;
+  Logger& logger_;
+  const std::unique_ptr<disk::DirectoryLock> lock_;
+  SegmentFiles files_;
+  Compressor compressor_;
+  Records records_;
+  mutable std::optional<SegmentWriter> writer_;  // after recover()
+  Index index_;
+  Usage usage_;
+  Quarantine quarantine_;
+  IdLocks id_locks_;
+  std::mutex damage_mutex_;  // flag in the index, entry in the quarantine and the count move together
+  std::atomic<uint64_t> damaged_chunks_ = 0;
+  uint64_t covered_at_open_ = 0;  // by the sidecar of the active segment
+  uint32_t active_at_open_ = 0;
+};
+
+LocalStoreFiles::~LocalStoreFiles() {
+  if (!writer_) return;
+  write_sidecars();
+  const auto [segment, bytes] = writer_->active_size();
+  if (segment == 0 || (segment == active_at_open_ && bytes == covered_at_open_)) return;
+  // Best effort: the next opening reads the segment instead.
+  auto described = writer_->describe_active();
+  if (!described || !*described) return;
+  (void)disk::write_file_atomic(disk_, options_.directory + "/" + sidecar_name(segment), (*described)->encode());
+}
+
+Result<void> LocalStoreFiles::recover() {
+  Recovery recovery({.disk = disk_,
+                     .options = options_,
+                     .logger = logger_,
+                     .files = files_,
+                     .records = records_,
+                     .index = index_,
+                     .usage = usage_,
+                     .quarantine = quarantine_});
+  TRY(auto outcome, recovery.run());
+  damaged_chunks_ = outcome.quarantined_chunks;
+  covered_at_open_ = outcome.active_covered;
+  if (outcome.active) active_at_open_ = outcome.active->header.number;
+  writer_.emplace(disk_, options_, files_, std::move(outcome.active), outcome.next_number);
+  records_.attach(*writer_);
+  if (options_.verify_on_open) TRY_DO(verify_all([] { return false; }));
+  return {};
+}
+
+/// Whether the quarantined record at `at` is that of `id`.
+std::optional<LocalStoreFiles::Match> LocalStoreFiles::known_damage(const ChunkId& id, Location at) const {
+  const auto record = quarantine_.find(at.segment(), at.offset());
+  // Where the header is lost, sharing the first 8 bytes must do.
+  if (record && record->id != id && record->id != id_of_prefix(prefix_of(id))) return std::nullopt;
+  return Match{.standing = Standing::Damaged,
+               .at = at,
+               .header = {},
+               .damage = record_place(at.segment(), at.offset()) + ": " + (record ? record->what : "quarantined")};
+}
+
+Result<LocalStoreFiles::Match> LocalStoreFiles::look_up(const ChunkId& id) {
+  const uint64_t prefix = prefix_of(id);
+  const Index::Found found = index_.find(prefix);
+  Match match;
+  Result<void> failure;
+  found.each([&](const Index::Slot& slot) {
+    if (match.standing != Standing::Absent || !failure) return;
+    if (slot.location.is(Location::kQuarantined)) {
+      if (auto known = known_damage(id, slot.location)) match = std::move(*known);
+      return;
+    }
+    auto header = records_.header(slot.location);
+    if (header && header->id == id) {
+      match = Match{.standing = Standing::Present, .at = slot.location, .header = *header, .damage = {}};
+    } else if (!header && header.error().code == Code::Corrupt) {
+      match = Match{.standing = Standing::Damaged, .at = slot.location, .header = {}, .damage = {}};
+      match.damage = damaged(slot, id, header.error().message).error().message;
+    } else if (!header) {
+      failure = std::unexpected(std::move(header).error());
+    }
+  });
+  if (!failure) return std::unexpected(std::move(failure).error());
+  return match;
+}
+
+/// Present, or the error that a reader gets.
+Result<LocalStoreFiles::Match> LocalStoreFiles::require(const ChunkId& id) {
+  TRY(Match match, look_up(id));
+  if (match.standing == Standing::Absent) return absent(id);
+  if (match.standing == Standing::Damaged) return fail(Code::Corrupt, std::move(match.damage));
+  return match;
+}
+
+std::unexpected<Error> LocalStoreFiles::damaged(const Index::Slot& slot, const ChunkId& id, const std::string& what) {
+  const Location at = slot.location;
+  const std::string place = record_place(at.segment(), at.offset());
+  {
+    std::lock_guard lock(damage_mutex_);
+    // Unless it was replaced or erased since it was looked up.
+    if (index_.set_flags(slot.prefix, at, Location::kQuarantined) &&
+        quarantine_.add({.segment = at.segment(), .offset = at.offset(), .id = id, .what = what})) {
+      ++damaged_chunks_;
+      logger_.error("chunk damaged", {{"chunk", id.hex()}, {"where", place}, {"what", what}});
+    }
+  }
+  return fail(Code::Corrupt, place + ": " + what);
+}
+
+Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
+  const uint64_t prefix = prefix_of(id);
+  const Index::Found found = index_.find(prefix);
+  if (found.empty()) return absent(id);
+  Result<SharedBytes> out = absent(id);
+  found.each([&](const Index::Slot& slot) {
+    if (out || out.error().code != Code::NotFound) return;
+    if (slot.location.is(Location::kQuarantined)) {
+      if (auto known = known_damage(id, slot.location)) out = fail(Code::Corrupt, std::move(known->damage));
+      return;
+    }
+    auto bytes = records_.load(slot.location, &id);
+    if (!bytes && bytes.error().code == Code::Corrupt) {
+      out = damaged(slot, id, bytes.error().message);
+    } else if (!bytes) {
+      out = std::unexpected(std::move(bytes).error());
+    } else if (*bytes) {
+      if (!slot.location.is(Location::kVerified)) index_.set_flags(prefix, slot.location, Location::kVerified);
+      out = std::move(*bytes);
+    }
+  });
+  return out;
+}
+
+Result<Stat> LocalStoreFiles::stat(const ChunkId& id) {
+  TRY(const Match match, require(id));
+  return match.header.stat();
+}
+
+Result<Extent> LocalStoreFiles::extent(const ChunkId& id, Form form, uint64_t offset, uint64_t length) {
+  TRY(const Match match, require(id));
+  const RecordHeader& header = match.header;
+  if (header.zstd != (form == Form::StoredFrame))
+    return fail(Code::Unsupported,
+                fmt::format("chunk {} is stored {}", id.brief(), header.zstd ? "as a zstd frame" : "plain"));
+  if (form == Form::StoredFrame) {
+    offset = 0;
+    length = header.stored;
+  }
+  if (offset > header.stored || length > header.stored - offset)
+    return fail(Code::Invalid,
+                fmt::format("range {}+{} of chunk {} of {} bytes", offset, length, id.brief(), header.stored));
+  TRY(auto file, records_.settle(match.at));
+  const int fd = file->native_handle();
+  if (fd < 0) return fail(Code::Unsupported, "no kernel file behind this disk");
+  const bool verified = match.at.is(Location::kVerified);
+  auto checked =
+      verified ? records_.check_blocks(match.at, header, offset, length) : records_.check_name(match.at, header);
+  if (!checked && checked.error().code == Code::Corrupt)
+    return damaged({prefix_of(id), match.at}, id, checked.error().message);
+  if (!checked) return std::unexpected(std::move(checked).error());
+  if (!verified) index_.set_flags(prefix_of(id), match.at, Location::kVerified);
+  return Extent{
+      .pin = std::move(file), .fd = fd, .offset = match.at.offset() + header.payload_at + offset, .length = length};
+}
+
+Result<std::vector<bool>> LocalStoreFiles::has(std::span<const ChunkId> ids) {
+  std::vector<bool> out;
+  out.reserve(ids.size());
+  for (const ChunkId& id : ids) {
+    TRY(const Match match, look_up(id));
+    out.push_back(match.standing == Standing::Present);
+  }
+  return out;
+}
+
+Result<ChunkId> LocalStoreFiles::put(ByteView bytes, Compress compress) {
+  if (bytes.empty() || bytes.size() > kChunkBytesMax)
+    return fail(Code::Invalid, fmt::format("chunk of {} bytes: 1..{} allowed", bytes.size(), kChunkBytesMax));
+  const ChunkId id(sha256(bytes));
+  {
+    IdLocks::Guard guard(id_locks_, std::span(&id, 1));
+    TRY(const Match old, look_up(id));
+    if (old.standing == Standing::Present) return id;
+    TRY_DO(store(id, bytes, compress, old));
+  }
+  if (writer_->has_finished()) write_sidecars();
+  return id;
+}
+
+/// With the id's lock held. `old` is what it takes the place of: nothing, or a damaged record.
+Result<void> LocalStoreFiles::store(const ChunkId& id, ByteView bytes, Compress compress, const Match& old) {
+  std::optional<Bytes> frame;
+  if (compress == Compress::Auto) frame = compressor_.compress(bytes);
+  const ByteView payload = frame ? ByteView(*frame) : bytes;
+  RecordHeader header;
+  header.zstd = frame.has_value();
+  header.bytes = static_cast<uint32_t>(bytes.size());
+  header.stored = static_cast<uint32_t>(payload.size());
+  header.id = id;
+  sum_blocks(header, payload);
+  TRY(const auto placed, writer_->append(header, payload, {}, SegmentWriter::Room::KeepReserve));
+  const uint64_t prefix = prefix_of(id);
+  if (old.standing == Standing::Damaged) forget(prefix, old.at);
+  index_.insert(prefix, Location::make(placed.segment, placed.offset, placed.span));
+  usage_.add(placed.segment, {.id = id,
+                              .offset8 = 0,
+                              .stored = header.stored,
+                              .bytes = header.bytes,
+                              .span8 = static_cast<uint32_t>(placed.span / kRecordAlign)});
+  return {};
+}
+
+/// Takes a record out of the index, the quarantine and the sums.
+void LocalStoreFiles::forget(uint64_t prefix, Location at) {
+  const SegmentEntry entry = describe(at, prefix);
+  std::lock_guard lock(damage_mutex_);
+  if (!index_.erase(prefix, at)) return;
+  usage_.remove(at.segment(), entry);
+  if (quarantine_.remove(at.segment(), at.offset())) --damaged_chunks_;
+}
+
+/// Sizes and name of a record from its header or, where that is lost, from the index file of its segment.
+SegmentEntry LocalStoreFiles::describe(Location at, uint64_t prefix) {
+  if (const auto header = records_.header(at))
+    return {.id = header->id,
+            .offset8 = static_cast<uint32_t>(at.offset() / kRecordAlign),
+            .stored = header->stored,
+            .bytes = header->bytes,
+            .span8 = static_cast<uint32_t>(header->span() / kRecordAlign)};
+  if (const auto entry = writer_->find_active(at.segment(), at.offset())) return *entry;
+  const auto bytes = disk::read_file(disk_, options_.directory + "/" + sidecar_name(at.segment()), 1ull << 30);
+  if (bytes)
+    if (const auto sidecar = Sidecar::decode(*bytes))
+      for (const SegmentEntry& entry : sidecar->entries)
+        if (entry.offset() == at.offset()) return entry;
+  return {.id = id_of_prefix(prefix)};
+}
+
+Result<void> LocalStoreFiles::sync() {
+  TRY_DO(writer_->sync());
+  return quarantine_.sync();
+}
+
+Result<void> LocalStoreFiles::erase(std::span<const ChunkId> ids) {
+  std::vector<ChunkId> sorted(ids.begin(), ids.end());
+  std::sort(sorted.begin(), sorted.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  for (size_t i = 0; i < sorted.size(); i += kErasedIdsMax)
+    TRY_DO(erase_batch(std::span(sorted).subspan(i, std::min(kErasedIdsMax, sorted.size() - i))));
+  if (writer_->has_finished()) write_sidecars();
+  return {};
+}
+
+Result<void> LocalStoreFiles::erase_batch(std::span<const ChunkId> ids) {
+  IdLocks::Guard guard(id_locks_, ids);
+  std::vector<ChunkId> present;
+  std::vector<Location> places;
+  Bytes payload;
+  for (const ChunkId& id : ids) {
+    TRY(const Match match, look_up(id));
+    if (match.standing == Standing::Absent) continue;
+    present.push_back(id);
+    places.push_back(match.at);
+    payload += id.view();
+  }
+  if (present.empty()) return {};
+  RecordHeader header;
+  header.kind = RecordKind::Erase;
+  header.bytes = header.stored = static_cast<uint32_t>(payload.size());
+  sum_blocks(header, payload);
+  TRY_DO(writer_->append(header, payload, present, SegmentWriter::Room::UseReserve));
+  for (size_t i = 0; i < present.size(); ++i) forget(prefix_of(present[i]), places[i]);
+  return {};
+}
+
+/// What was full gets its index file. Only a convenience for the next opening: a failure is told and let be.
+void LocalStoreFiles::write_sidecars() {
+  for (const Sidecar& sidecar : writer_->take_finished()) {
+    const uint32_t segment = sidecar.segment.number;
+    usage_.set_file_bytes(segment, sidecar.covered);
+    const Bytes bytes = sidecar.encode();
+    auto written = disk::write_file_atomic(disk_, options_.directory + "/" + sidecar_name(segment), bytes);
+    if (written) {
+      usage_.add_other_bytes(bytes.size());
+    } else {
+      logger_.warn("segment index not written", {{"segment", uint64_t{segment}}, {"reason", written.error().message}});
+    }
+  }
+}
+
+Result<std::vector<ChunkId>> LocalStoreFiles::list(const ChunkId& after, size_t limit) {
+  std::vector<ChunkId> out;
+  uint64_t from = prefix_of(after);
+  while (out.size() < limit) {
+    const auto slots = index_.walk(from, limit - out.size() + 1);
+    const size_t before = out.size();
+    for (const Index::Slot& slot : slots) {
+      if (slot.location.is(Location::kQuarantined)) continue;
+      const auto header = records_.header(slot.location);
+      if (header && header->id > after) out.push_back(header->id);
+      if (!header && header.error().code != Code::Corrupt) return std::unexpected(header.error());
+      if (!header) (void)damaged(slot, describe(slot.location, slot.prefix).id, header.error().message);
+    }
+    std::sort(out.begin() + static_cast<ptrdiff_t>(before), out.end());  // among those that share a prefix
+    if (slots.empty() || slots.back().prefix == ~uint64_t{0}) break;
+    from = slots.back().prefix + 1;
+  }
+  if (out.size() > limit) out.resize(limit);
+  return out;
+}
+
+ChunkStore::Stats LocalStoreFiles::stats() const {
+  Stats out = usage_.stats();
+  out.disk_bytes += writer_->active_size().second;
+  out.chunks -= std::min<uint64_t>(out.chunks, damaged_chunks_);
+  out.quarantined = quarantine_.size();
+  return out;
+}
+
+Result<void> LocalStoreFiles::verify(const Index::Slot& slot) {
+  Location unverified = slot.location;
+  unverified.packed &= ~Location::kVerified;
+  auto header = records_.header(unverified);
+  if (header && prefix_of(header->id) != slot.prefix)
+    header = fail(Code::Corrupt, "record of chunk " + header->id.brief());
+  Result<void> checked;
+  if (header) {
+    checked = records_.check_name(unverified, *header);
+  } else {
+    checked = std::unexpected(header.error());
+  }
+  if (checked) {
+    index_.set_flags(slot.prefix, slot.location, Location::kVerified);
+    return {};
+  }
+  if (checked.error().code != Code::Corrupt) return checked;
+  (void)damaged(slot, describe(slot.location, slot.prefix).id, checked.error().message);
+  return {};
+}
+
+/// Some segments at a time, each from front to back.
+Result<uint64_t> LocalStoreFiles::verify_all(const std::function<bool()>& stop) {
+  uint64_t checked = 0;
+  const auto segments = usage_.segments();
+  for (auto it = segments.begin(); it != segments.end();) {
+    std::set<uint32_t> batch;
+    for (uint64_t chunks = 0; it != segments.end() && chunks < kVerifyBatch; ++it) {
+      batch.insert(it->first);
+      chunks += it->second.live_chunks;
+    }
+    std::vector<Index::Slot> slots;
+    for (uint64_t from = 0;;) {
+      const auto some = index_.walk(from, 4096);
+      for (const Index::Slot& slot : some)
+        if (batch.contains(slot.location.segment()) && !slot.location.is(Location::kQuarantined)) slots.push_back(slot);
+      if (some.empty() || some.back().prefix == ~uint64_t{0}) break;
+      from = some.back().prefix + 1;
+    }
+    std::sort(slots.begin(), slots.end(),
+              [](const auto& a, const auto& b) { return a.location.place() < b.location.place(); });
+    for (const Index::Slot& slot : slots) {
+      if (stop()) return checked;
+      TRY_DO(verify(slot));
+      ++checked;
+    }
+  }
+  return checked;
+}
+
+}  // namespace
+
+Result<void> LocalStoreOptions::validate() const {
+  if (directory.empty()) return fail(Code::Invalid, "chunk store: no directory");
+  if (segment_bytes < 4096 || segment_bytes > kSegmentBytesMax)
+    return fail(Code::Invalid, fmt::format("segment_bytes {}: 4096..{} allowed", segment_bytes, kSegmentBytesMax));
+  if (segment_chunks_max < 1 || segment_chunks_max > (1u << 24))
+    return fail(Code::Invalid, fmt::format("segment_chunks_max {}: 1..{} allowed", segment_chunks_max, 1u << 24));
+  if (open_files_max < 2) return fail(Code::Invalid, fmt::format("open_files_max {}: at least 2", open_files_max));
+  return {};
+}
+
+Result<std::unique_ptr<LocalStore>> LocalStore::open(disk::Disk& disk, const LocalStoreOptions& options,
+                                                     Logger& logger) {
+  TRY_DO(options.validate());
+  auto store = [&]() -> Result<std::unique_ptr<LocalStore>> {
+    TRY_DO(disk.make_directories(options.directory));
+    TRY(auto lock, disk.lock(options.directory));
+    auto files = std::make_unique<LocalStoreFiles>(disk, options, logger, std::move(lock));
+    TRY_DO(files->recover());
+    return files;
+  }();
+  if (!store) return std::unexpected(std::move(store).error().within("opening chunk store " + options.directory));
+  return store;
+}
+
+}  // namespace hailstone::chunk

@@ -20,13 +20,14 @@ enum class Method : uint8_t { Get, Head, Put, Post, Delete, Options, Patch, Othe
 struct RequestHead {
   Method method = Method::Get;
   std::string_view method_text;
-  std::string_view target;      // as sent, starts with '/' (absolute-form is reduced to it) or is "*"
-  std::string_view path;        // target up to '?', still percent-encoded
-  std::string_view query;       // after '?', still encoded; empty when there is none
+  std::string_view target;  // as sent, starts with '/' (absolute-form is reduced to it) or is "*"
+  std::string_view path;    // target up to '?', still percent-encoded
+  std::string_view query;   // after '?', still encoded; empty when there is none
   struct Field {
     std::string_view name, value;  // value without surrounding white space
   };
   std::vector<Field> fields;
+  uint8_t minor_version = 1;  // of HTTP/1.x
   bool keep_alive = true;
   bool expects_continue = false;
   std::optional<uint64_t> content_length;
@@ -65,8 +66,8 @@ class BodySource {
   virtual Task<Result<std::optional<Part>>> next() = 0;
 };
 
-/// Header lines ready to send, "Name: value\r\n" each. Date, Content-Length, Transfer-Encoding, Connection and Server are
-/// the server's to add.
+/// Header lines ready to send, "Name: value\r\n" each. Date, Content-Length, Transfer-Encoding, Connection and Server
+/// are the server's to add.
 class HeaderBlock {
  public:
   /// CR, LF and NUL in a value become spaces: nothing of a request can split a response.
@@ -82,8 +83,8 @@ struct Response {
   int status = 200;
   HeaderBlock headers;
   std::variant<std::monostate, Part, std::unique_ptr<BodySource>> body;
-  /// Bytes of the body. Taken from a Part; required of a BodySource, or the body goes out chunked. For HEAD set it with an
-  /// empty body to announce what GET would send.
+  /// Bytes of the body. Taken from a Part; required of a BodySource, or the body goes out chunked. For HEAD set it with
+  /// an empty body to announce what GET would send.
   std::optional<uint64_t> content_length;
   bool close = false;  // end the connection after this response
 
@@ -93,7 +94,8 @@ struct Response {
 
 std::string_view reason_phrase(int status);
 
-/// The body of a request, pulled by its handler. What is left unread is drained (within limits) or the connection closed.
+/// The body of a request, pulled by its handler. What is left unread is drained (within limits) or the connection
+/// closed.
 class RequestBody {
  public:
   virtual ~RequestBody() = default;

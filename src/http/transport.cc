@@ -1,0 +1,131 @@
+#include "http/transport.h"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
+
+namespace hailstone::http {
+
+namespace {
+constexpr auto kAwait = asio::as_tuple(asio::deferred);
+// A reader on the same machine may drain as fast as we send: others of this thread get their turn after as much.
+constexpr uint64_t kTurnBytesMax = 4u << 20;
+
+SocketError last_error() { return {errno, boost::system::system_category()}; }
+bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+}  // namespace
+
+class TlsStream : public asio::ssl::stream<Socket&> {
+ public:
+  using stream::stream;
+};
+
+Transport::Transport(Socket socket, asio::ssl::context* tls) : socket_(std::move(socket)) {
+  SocketError ignored;  // a socket that is dead already says so at the first use
+  socket_.non_blocking(true, ignored);
+  socket_.native_non_blocking(true, ignored);
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  if (tls != nullptr) tls_ = std::make_unique<TlsStream>(socket_, *tls);
+}
+Transport::~Transport() = default;
+
+Task<SocketError> Transport::handshake() {
+  const auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::server, kAwait);
+  co_return error;
+}
+
+Task<Received> Transport::receive(char* out, size_t size, Eager eager) {
+  if (tls_ != nullptr) {
+    const auto [error, count] = co_await tls_->async_read_some(asio::buffer(out, size), kAwait);
+    if (error == asio::error::eof || error == asio::ssl::error::stream_truncated) co_return Received{};
+    co_return Received{error, count};
+  }
+  if (eager == Eager::Yes) {
+    const ssize_t count = ::recv(socket_.native_handle(), out, size, MSG_DONTWAIT);
+    if (count >= 0) co_return Received{{}, static_cast<size_t>(count)};
+    if (!would_block() && errno != EINTR) co_return Received{last_error(), 0};
+  }
+  const auto [error, count] = co_await socket_.async_read_some(asio::buffer(out, size), kAwait);
+  if (error == asio::error::eof) co_return Received{};
+  co_return Received{error, count};
+}
+
+Transport::Progress Transport::send_now(Outgoing& outgoing, uint64_t& sent) {
+  const int socket = socket_.native_handle();
+  uint64_t turn = 0;
+  while (!outgoing.first.empty() || !outgoing.second.empty()) {
+    iovec pieces[2];
+    size_t count = 0;
+    for (const ByteView piece : {outgoing.first, outgoing.second})
+      if (!piece.empty()) pieces[count++] = {const_cast<char*>(piece.data()), piece.size()};
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = count;
+    const bool more = outgoing.more || (outgoing.file != nullptr && outgoing.file->length > 0);
+    const ssize_t done = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
+    if (done < 0) {
+      if (errno == EINTR) continue;
+      return would_block() ? Progress::Blocked : Progress::Failed;
+    }
+    const auto taken = static_cast<size_t>(done);
+    sent += taken;
+    turn += taken;
+    const size_t from_first = std::min(taken, outgoing.first.size());
+    outgoing.first.remove_prefix(from_first);
+    outgoing.second.remove_prefix(taken - from_first);
+  }
+  if (outgoing.file == nullptr) return Progress::Done;
+  FileSpan& file = *outgoing.file;
+  while (file.length > 0) {
+    if (turn >= kTurnBytesMax) return Progress::Yield;
+    auto offset = static_cast<off_t>(file.offset);
+    const size_t count = static_cast<size_t>(std::min<uint64_t>(file.length, kTurnBytesMax));
+    const ssize_t done = ::sendfile(socket, file.fd, &offset, count);
+    if (done < 0) {
+      if (errno == EINTR) continue;
+      return would_block() ? Progress::Blocked : Progress::Failed;
+    }
+    if (done == 0) return Progress::Failed;
+    sent += static_cast<uint64_t>(done);
+    turn += static_cast<uint64_t>(done);
+    file.offset += static_cast<uint64_t>(done);
+    file.length -= static_cast<uint64_t>(done);
+  }
+  return Progress::Done;
+}
+
+Task<SocketError> Transport::writable() {
+  const auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
+  co_return error;
+}
+
+Task<SocketError> Transport::write_tls(ByteView bytes) {
+  const auto [error, count] = co_await asio::async_write(*tls_, asio::buffer(bytes.data(), bytes.size()), kAwait);
+  co_return error;
+}
+
+void Transport::cancel() {
+  SocketError ignored;
+  socket_.cancel(ignored);
+}
+
+Task<void> Transport::shutdown_tls() { [[maybe_unused]] const auto [error] = co_await tls_->async_shutdown(kAwait); }
+
+void Transport::reset_on_close() {
+  SocketError ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+}
+
+void Transport::shutdown_send() {
+  SocketError ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+}
+
+}  // namespace hailstone::http

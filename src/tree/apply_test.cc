@@ -22,7 +22,7 @@ TEST(Apply, AnyBatchesLeaveTheCanonicalTree) {
 }
 
 TEST(Apply, SmallEditsOfABigTreeLeaveTheCanonicalTree) {
-  check_property(1000, [] {
+  check_property(600, [] {
     MemoryNodes nodes;
     Model model = *big_model();
     Root root = build(nodes, model);

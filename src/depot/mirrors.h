@@ -1,0 +1,30 @@
+// Answers that point stock package managers at one release: mirrorlist and metalink. Pure.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/ids.h"
+
+namespace hailstone::depot {
+
+/// "http://host:port" from a Host field; nothing unless it is a plain host name, IPv4 or bracketed IPv6 address with an
+/// optional port: it is echoed into answers.
+std::optional<Bytes> origin_of(std::string_view host, bool secure);
+
+/// One line: the URL of the pinned release, which ends with '/', or of `path` in it. For apt's `mirror+http` method and
+/// dnf's `mirrorlist=`.
+Bytes mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView path);
+
+struct MetalinkFile {
+  Bytes path;  // key in the release
+  uint64_t bytes = 0;
+  Hash256 sha256;
+  UnixMicros time;  // of the release
+};
+/// Metalink 3.0 with MirrorManager's timestamp, as librepo reads it: one file, one URL, in the pinned release.
+Bytes metalink(ByteView origin, ByteView volume, ReleaseNumber release, const MetalinkFile& file);
+
+}  // namespace hailstone::depot

@@ -10,12 +10,12 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "chunk/store.h"
+#include "chunk/test_bytes.h"
 
 namespace hailstone::chunk {
 
@@ -34,23 +34,6 @@ struct Backend {
 };
 
 inline std::string backend_name(const testing::TestParamInfo<Backend>& info) { return info.param.name; }
-
-/// Bytes that do not compress, the same for the same seed.
-inline Bytes noise(size_t size, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Bytes out(size, '\0');
-  for (char& c : out) c = static_cast<char>(random());
-  return out;
-}
-
-/// Bytes that compress well, different for each seed.
-inline Bytes prose(size_t size, uint64_t seed) {
-  const Bytes line = "line " + std::to_string(seed) + " of something that repeats itself; ";
-  Bytes out;
-  while (out.size() < size) out += line;
-  out.resize(size);
-  return out;
-}
 
 class StoreConformance : public testing::TestWithParam<Backend> {
  protected:

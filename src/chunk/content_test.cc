@@ -7,18 +7,12 @@
 #include <set>
 
 #include "chunk/list_chunk.h"
+#include "chunk/test_bytes.h"
 
 namespace hailstone::chunk {
 namespace {
 
 constexpr CutOptions kSmall{.min_bytes = 64, .average_bytes = 128, .max_bytes = 256};
-
-Bytes stream(size_t size, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Bytes out(size, '\0');
-  for (char& c : out) c = static_cast<char>(random());
-  return out;
-}
 
 Bytes encoded(const Content& content) {
   Bytes out;
@@ -43,7 +37,7 @@ Content written(ChunkStore& store, ByteView bytes, const CutOptions& options = k
 TEST(Content, UpTo192BytesAreInline) {
   auto store = make_memory_store();
   for (const size_t size : {0, 1, 191, 192}) {
-    const Bytes bytes = stream(size, size);
+    const Bytes bytes = noise(size, size);
     const Content content = written(*store, bytes);
     EXPECT_EQ(content.inlined, bytes);
     EXPECT_EQ(content.bytes, size);
@@ -55,7 +49,7 @@ TEST(Content, UpTo192BytesAreInline) {
 
 TEST(Content, OneChunkIsNamedAsTheContentIs) {
   auto store = make_memory_store();
-  const Bytes bytes = stream(60'000, 1);
+  const Bytes bytes = noise(60'000, 1);
   const Content content = written(*store, bytes, CutOptions{});
   ASSERT_EQ(content.refs.size(), 1u);
   EXPECT_EQ(content.depth, 0);
@@ -65,7 +59,7 @@ TEST(Content, OneChunkIsNamedAsTheContentIs) {
 
 TEST(Content, ManyRefsGoIntoListChunks) {
   auto store = make_memory_store();
-  const Bytes bytes = stream(64 << 10, 2);
+  const Bytes bytes = noise(64 << 10, 2);
   const Content content = written(*store, bytes);
   EXPECT_EQ(content.depth, 1);
   EXPECT_EQ(content.refs.size(), 1u);
@@ -76,7 +70,7 @@ TEST(Content, ManyRefsGoIntoListChunks) {
 TEST(Content, ManyListChunksReadBack) {
   auto store = make_memory_store();
   const CutOptions tiny{.min_bytes = 64, .average_bytes = 128, .max_bytes = 129};
-  const Bytes bytes = stream(129 * (2 * kRefsPerListChunk + 10), 3);
+  const Bytes bytes = noise(129 * (2 * kRefsPerListChunk + 10), 3);
   const Content content = written(*store, bytes, tiny);
   EXPECT_EQ(content.depth, 1);
   EXPECT_GE(content.refs.size(), 3u);
@@ -90,7 +84,7 @@ TEST(Content, ManyListChunksReadBack) {
 TEST(Content, DeeperListsAreWalked) {
   auto store = make_memory_store();
   // Built by hand: depth 3 with two branches at each level.
-  const Bytes data = stream(1000, 4);
+  const Bytes data = noise(1000, 4);
   std::vector<Ref> refs;
   for (size_t i = 0; i < 8; ++i) refs.push_back({store->put(data.substr(i * 125, 125), Compress::Never).value(), 125});
   for (uint8_t depth = 0; depth < 3; ++depth) {
@@ -114,7 +108,7 @@ TEST(Content, DeeperListsAreWalked) {
 
 TEST(Content, EveryChunkWrittenIsVisited) {
   auto store = make_memory_store();
-  const Content content = written(*store, stream(100'000, 5));
+  const Content content = written(*store, noise(100'000, 5));
   std::set<ChunkId> seen;
   ASSERT_TRUE(for_each_chunk(*store, content, [&](const ChunkId& id) { seen.insert(id); }));
   const auto all = store->list({}, 100'000).value();
@@ -123,7 +117,7 @@ TEST(Content, EveryChunkWrittenIsVisited) {
 
 TEST(Content, RangesOutsideAreInvalid) {
   auto store = make_memory_store();
-  const Content content = written(*store, stream(1000, 6));
+  const Content content = written(*store, noise(1000, 6));
   EXPECT_EQ(pieces(*store, content, 1000, 1).error().code, Code::Invalid);
   EXPECT_EQ(pieces(*store, content, 5, ~uint64_t{0}).error().code, Code::Invalid);
   EXPECT_EQ(read_content(*store, content, 0, 500, 499).error().code, Code::Invalid);
@@ -132,7 +126,7 @@ TEST(Content, RangesOutsideAreInvalid) {
 
 TEST(Content, MissingAndWrongListChunksAreErrors) {
   auto store = make_memory_store();
-  Content content = written(*store, stream(64 << 10, 7));
+  Content content = written(*store, noise(64 << 10, 7));
   ASSERT_EQ(content.depth, 1);
   Content wrong = content;
   wrong.refs[0].bytes += 1;
@@ -152,7 +146,7 @@ TEST(Content, AnErrorFromTheStoreStaysTheAnswer) {
 TEST(ContentCodec, RoundTripsEveryForm) {
   auto store = make_memory_store();
   for (const size_t size : {0, 5, 192, 193, 250, 3000, 60'000}) {
-    const Content content = written(*store, stream(size, size));
+    const Content content = written(*store, noise(size, size));
     EXPECT_EQ(decoded(encoded(content)), content);
   }
 }
@@ -160,7 +154,7 @@ TEST(ContentCodec, RoundTripsEveryForm) {
 TEST(ContentCodec, CutShortOrPoisonedInputIsRefused) {
   auto store = make_memory_store();
   for (const size_t size : {5, 250, 3000}) {
-    const Bytes bytes = encoded(written(*store, stream(size, size)));
+    const Bytes bytes = encoded(written(*store, noise(size, size)));
     for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(decoded(bytes.substr(0, n))) << n;
     EXPECT_FALSE(decoded(bytes + "x"));
   }
@@ -203,7 +197,7 @@ TEST(ContentCodec, EncodesAsItAlwaysDid) {
 RC_GTEST_PROP(ContentWriter, AnySplitOfTheWritesGivesTheSameContent, (uint64_t seed)) {
   auto store = make_memory_store();
   std::mt19937_64 random(seed);
-  const Bytes bytes = stream(random() % 20'000, seed);
+  const Bytes bytes = noise(random() % 20'000, seed);
   const Content whole = written(*store, bytes);
   ContentWriter writer(*store, kSmall);
   ByteView rest = bytes;
@@ -220,7 +214,7 @@ RC_GTEST_PROP(ContentReader, AnyRangeEqualsTheSlice, (uint64_t seed)) {
   auto store = make_memory_store();
   std::mt19937_64 random(seed);
   const size_t size = random() % 50'000;
-  const Bytes bytes = stream(size, seed);
+  const Bytes bytes = noise(size, seed);
   const Content content = written(*store, bytes);
   for (int i = 0; i < 20; ++i) {
     const size_t offset = random() % (size + 1);
@@ -231,7 +225,7 @@ RC_GTEST_PROP(ContentReader, AnyRangeEqualsTheSlice, (uint64_t seed)) {
 
 RC_GTEST_PROP(ContentCodec, AFlippedBitNeverCrashesAndRoundTripsIfAccepted, (uint64_t seed)) {
   auto store = make_memory_store();
-  Bytes bytes = encoded(written(*store, stream(seed % 5000, seed)));
+  Bytes bytes = encoded(written(*store, noise(seed % 5000, seed)));
   const size_t bit = std::mt19937_64(seed)() % (bytes.size() * 8);
   bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
   if (auto content = decoded(bytes)) RC_ASSERT(encoded(*content) == bytes);

@@ -6,16 +6,10 @@
 #include <random>
 
 #include "base/hash.h"
+#include "chunk/test_bytes.h"
 
 namespace hailstone::chunk {
 namespace {
-
-Bytes stream(size_t size, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Bytes out(size, '\0');
-  for (char& c : out) c = static_cast<char>(random());
-  return out;
-}
 
 std::vector<size_t> cut_all(ByteView in, const CutOptions& options) {
   std::vector<size_t> out;
@@ -39,7 +33,7 @@ TEST(Cutter, AcceptsOrderedSizesWithAPowerOfTwoAverage) {
 }
 
 TEST(Cutter, KeepsToItsBoundsAndNearItsAverage) {
-  const Bytes in = stream(4 << 20, 1);
+  const Bytes in = noise(4 << 20, 1);
   const auto sizes = cut_all(in, kSmall);
   for (size_t i = 0; i + 1 < sizes.size(); ++i) {
     EXPECT_GT(sizes[i], kSmall.min_bytes);
@@ -51,7 +45,7 @@ TEST(Cutter, KeepsToItsBoundsAndNearItsAverage) {
 }
 
 TEST(Cutter, FindsTheSameCutsAgainAfterAnInsertion) {
-  const Bytes in = stream(1 << 20, 2);
+  const Bytes in = noise(1 << 20, 2);
   Bytes edited = in;
   edited.insert(300'000, "inserted");
   auto hashes = [](ByteView bytes) {
@@ -72,9 +66,9 @@ TEST(Cutter, FindsTheSameCutsAgainAfterAnInsertion) {
 
 // Cut points are a disk contract: these numbers may never change.
 TEST(Cutter, CutsWhereItAlwaysDid) {
-  EXPECT_EQ(cut_all(stream(20'000, 42), kSmall), (std::vector<size_t>{280, 1340, 1190, 1190, 433, 2002, 1608, 1334,
-                                                                      1952, 1100, 1319, 1527, 1102, 1332, 1175, 1116}));
-  EXPECT_EQ(cut_all(stream(12 << 20, 42), CutOptions{}),
+  EXPECT_EQ(cut_all(noise(20'000, 42), kSmall), (std::vector<size_t>{280, 1340, 1190, 1190, 433, 2002, 1608, 1334, 1952,
+                                                                     1100, 1319, 1527, 1102, 1332, 1175, 1116}));
+  EXPECT_EQ(cut_all(noise(12 << 20, 42), CutOptions{}),
             (std::vector<size_t>{1220553, 209167, 1297369, 847103, 280045, 1091413, 1189424, 1132096, 1063002, 1627945,
                                  75666, 1063555, 1022000, 463574}));
   EXPECT_EQ(cut_all(Bytes(10 << 20, '\0'), CutOptions{}), (std::vector<size_t>{4194304, 4194304, 2097152}));

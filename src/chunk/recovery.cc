@@ -21,6 +21,7 @@ Result<Recovery::Outcome> Recovery::run() {
     if (is_newest && segment.has_file && !segment.has_header && segment.size <= kSegmentHeaderBytes) {
       // It was being created: its header is made durable before its first record is written.
       TRY_DO(parts_.disk.remove(path(segment_name(newest))));
+      TRY_DO(parts_.disk.sync_directory(parts_.options.directory));  // before a later segment makes it look damaged
       continue;
     }
     TRY(Contents contents, read_contents(segment, is_newest));
@@ -224,6 +225,8 @@ void Recovery::apply(uint32_t segment, const SegmentEntry& entry) {
                    .span8 = static_cast<uint32_t>(header->span() / kRecordAlign)};
   });
   if (old) {
+    // A later record heals or erases what an earlier segment had damaged.
+    if (parts_.quarantine.remove(old->segment(), old->offset())) --outcome_.quarantined_chunks;
     parts_.usage.remove(old->segment(), old_entry);
     parts_.index.erase(prefix, *old);
   }

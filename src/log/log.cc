@@ -69,7 +69,7 @@ class SegmentedLog final : public Log {
   Result<std::vector<uint64_t>> list_segments() const;
   Result<Scan> scan(const Segment& segment, const RecordVisitor& visit) const;
   Result<Scan> check(Segment& segment, bool is_last);
-  Result<void> cut(const Segment& segment, const Scan& scan);
+  Result<void> settle(const Segment& segment, const Scan& scan);
   Result<void> begin_segment(uint64_t number, uint64_t payload_bytes);
   Result<void> write_batch();
 
@@ -135,12 +135,20 @@ Result<Scan> SegmentedLog::check(Segment& segment, bool is_last) {
   return found;
 }
 
-/// Zeroes what a crash left of the last batch, so that "not zero" keeps meaning "written".
-Result<void> SegmentedLog::cut(const Segment& segment, const Scan& scan) {
-  logger_.warn("log_torn_tail_cut",
-               {{"segment", path_of(segment.number)}, {"after_slot", segment.last.value}, {"reason", scan.reason}});
-  const Bytes zeros(scan.dirty_offset - scan.end_offset, '\0');
-  TRY_DO(file_->write_at(scan.end_offset, zeros));
+/// Makes what the scan found in the last segment durable, and nothing else. Only the last batch can be intact without
+/// being durable: its writer may have died before its sync, or have had that sync fail, after which the kernel shows
+/// pages that it will never write. So it is written again, with the same bytes. A torn batch is zeroed: "not zero"
+/// means "written".
+Result<void> SegmentedLog::settle(const Segment& segment, const Scan& scan) {
+  Bytes tail(scan.end_offset - scan.last_offset, '\0');
+  TRY(const size_t got, file_->read_at(scan.last_offset, tail));
+  if (got != tail.size()) return fail(Code::Io, fmt::format("{}: shorter than a moment ago", path_of(segment.number)));
+  if (scan.ending == Ending::Torn) {
+    logger_.warn("log_torn_tail_cut",
+                 {{"segment", path_of(segment.number)}, {"after_slot", segment.last.value}, {"reason", scan.reason}});
+    tail.append(scan.dirty_offset - scan.end_offset, '\0');
+  }
+  TRY_DO(file_->write_at(scan.last_offset, tail));
   return file_->sync();
 }
 
@@ -158,8 +166,7 @@ Result<void> SegmentedLog::recover() {
   }
   TRY(file_, disk_.open(path_of(numbers.back()), disk::OpenMode::Write));
   offset_ = scan.end_offset;
-  // Intact is not yet durable: the batch may have been written by a process that died before its sync.
-  TRY_DO(scan.ending == Ending::Torn ? cut(segments_.back(), scan) : file_->sync());
+  TRY_DO(settle(segments_.back(), scan));
   return disk_.sync_directory(options_.directory);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "disk/sim_disk.h"
@@ -18,8 +19,8 @@ class LogTest : public testing::Test {
   Result<std::unique_ptr<Log>> try_open() { return Log::open(disk_, options_, logger_); }
   std::unique_ptr<Log> open() {
     auto log = try_open();
-    EXPECT_TRUE(log) << log.error().message;
-    return log ? std::move(*log) : nullptr;
+    if (!log) throw std::runtime_error(log.error().message);  // fails the test
+    return std::move(*log);
   }
   static Bytes body(uint64_t slot, size_t bytes = 100) {
     return std::to_string(slot) + Bytes(bytes, static_cast<char>('a' + slot % 26));
@@ -219,6 +220,23 @@ TEST_F(LogTest, AFailedWriteOrSyncFailsTheLogForEver) {
     EXPECT_EQ(log->append(slot.next(), "x").error().code, Code::Io);
     EXPECT_EQ(log->trim(Slot(1)).error().code, Code::Io);
   }
+}
+
+TEST_F(LogTest, WhatIsReadAfterAFailedSyncIsMadeDurableBeforeTheLogGoesOn) {
+  {
+    auto log = open();
+    append(*log, 2);
+    ASSERT_TRUE(log->append(Slot(3), body(3)));
+    disk_.fail_at(disk_.operations() + 2);  // the kernel keeps showing slot 3, and will never write it
+    EXPECT_EQ(log->sync().error().code, Code::Io);
+  }
+  {
+    auto log = open();  // the process starts again; the machine never stopped
+    EXPECT_EQ(log->last(), Slot(3));
+    append(*log, 1);
+  }
+  disk_.restart(SimDisk::CrashMode::Drop, 1);
+  expect_slots(*open(), 1, 4);
 }
 
 TEST_F(LogTest, DamageBeforeTheEndIsCorruptAndChangesNothing) {

@@ -80,7 +80,7 @@ class Scanner {
   Result<Scan> run() {
     TRY(scan_.header, decode_segment_header(image_.substr(0, kBlockBytes)));
     scan_.next_batch = scan_.header.first_batch;
-    scan_.end_offset = kBlockBytes;
+    scan_.end_offset = scan_.last_offset = kBlockBytes;
     scan_.last_slot = scan_.header.slot_before;
     image_ = image_.substr(0, image_.size() / kBlockBytes * kBlockBytes);
     while (true) {
@@ -105,6 +105,7 @@ class Scanner {
     const ByteView payload = ByteView(content).substr(kBatchHeaderBytes);
     if (crc32c(payload) != header_.payload_crc) return false;
     TRY_DO(records(payload));
+    scan_.last_offset = scan_.end_offset;
     scan_.end_offset += bytes;
     ++scan_.next_batch;
     return true;

@@ -58,6 +58,7 @@ struct Scan {
   SegmentHeader header;
   uint64_t next_batch = 0;    // the first that is not intact
   uint64_t end_offset = 0;    // where it is or would be
+  uint64_t last_offset = 0;   // where the last intact batch begins; end_offset when there is none
   uint64_t dirty_offset = 0;  // Torn: end of the last sector that is not zero
   Slot last_slot;             // header.slot_before when there is no record
   Ending ending = Ending::Clean;

@@ -56,13 +56,20 @@ class Reader {
 /// Reads see the latest write. One writer thread; any number of readers.
 class Database : public Reader {
  public:
+  /// Exhausted when the disk is full: nothing was written, and it may succeed later. Any other error is final: reopen.
   /// Atomic; visible on return, durable only after flush() (the group's log covers the time between).
   virtual Result<void> write(const Batch& batch) = 0;
   virtual std::unique_ptr<Reader> snapshot() const = 0;
-  /// Everything written so far is durable on return.
+  /// Everything written so far is durable on return. May run on another thread beside write(). Exhausted as for
+  /// write().
   virtual Result<void> flush() = 0;
   /// Bytes written since the last flush began: when to flush.
   virtual uint64_t unflushed_bytes() const = 0;
+  /// Exhausted while a full disk keeps it from taking writes; tries to get going again, at most a few times a second.
+  /// Asked before a command is made durable elsewhere: afterwards a refused write is a write owed.
+  virtual Result<void> ready() { return {}; }
+  /// False: flush() keeps nothing beyond this object's life, so no log may be trimmed on its word.
+  virtual bool survives_restart() const { return true; }
 };
 
 /// A std::map behind the interface; durable never. For tests and simulation.

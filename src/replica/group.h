@@ -19,8 +19,9 @@ namespace hailstone::replica {
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
-  /// `state` shows everything applied before; changes go to `out`. The reply is the proposer's answer, success or refusal
-  /// alike encoded in it: a refusal is a reply too. An error here means the machine cannot go on and stops the group.
+  /// `state` shows everything applied before; changes go to `out`. The reply is the proposer's answer, success or
+  /// refusal alike encoded in it: a refusal is a reply too. An error here means the machine cannot go on and stops the
+  /// group.
   virtual Result<Bytes> apply(Slot slot, ByteView command, const Reader& state, Batch& out) = 0;
   /// Called after `out` of that slot is in the database: publish views to readers here.
   virtual void applied(Slot slot) = 0;
@@ -28,24 +29,35 @@ class StateMachine {
 
 struct GroupOptions {
   std::string log_directory;
-  uint64_t queue_bytes_max = 64u << 20;        // proposals waiting; beyond it they are refused as Unavailable
-  uint64_t flush_bytes = 64u << 20;            // database bytes after which it is flushed and the log trimmed
-  uint64_t batch_bytes_max = 8u << 20;         // proposals made durable by one sync
+  uint64_t queue_bytes_max = 64u << 20;    // proposals waiting; beyond it they are refused as Unavailable
+  uint64_t flush_bytes = 64u << 20;        // database bytes after which it is flushed and the log trimmed
+  uint64_t batch_bytes_max = 8u << 20;     // proposals made durable by one sync
+  uint64_t log_segment_bytes = 64u << 20;  // zero-filled files; make it small on a simulated disk
 };
+
+/// A group keeps its applied slot under this key. A machine must not write it; a range may cover it.
+inline constexpr ByteView kAppliedKey("\0applied", 8);
 
 /// Owns one thread. A single node is a group of one: proposals are chosen as soon as they are durable in its own log.
 class Group {
  public:
   using Done = std::function<void(Result<Bytes> reply)>;
 
-  /// Replays the log onto the database (from the slot the database has durably applied) before it returns.
+  /// Replays the log onto the database (from the slot the database has durably applied) before it returns. Corrupt when
+  /// log and database do not meet; the machine's own error, naming the slot, when it cannot apply what the log holds.
+  /// Everything passed in must outlive the group.
   static Result<std::unique_ptr<Group>> open(disk::Disk& disk, Database& database, StateMachine& machine,
                                              const GroupOptions& options, Logger& logger);
+  /// Stops without finishing: what is queued is refused as Unavailable, the database is not flushed.
   virtual ~Group() = default;
 
-  /// `done` runs on the group's thread once the command is durable and applied, or has failed; keep it short.
-  /// Errors: Unavailable (queue full, or stopping: not done), Exhausted (log cannot grow: not done), Io (outcome unknown;
-  /// the group has failed and must be reopened).
+  /// `done` runs once, on the group's thread, when the command is durable and applied, or has failed; keep it short,
+  /// and call neither propose_and_wait nor drain from it. A refusal may run it on the caller's thread, before propose
+  /// returns. Errors: Unavailable (queue full, or stopping: not done), Exhausted (log or database cannot grow: not
+  /// done), Invalid (longer than log::kRecordBytesMax: not done), Timeout (the disk filled up just after the command
+  /// was logged: it will be applied when there is room, or when the group is opened again), Io (outcome unknown; the
+  /// group has failed and must be reopened), or what the machine failed with. Proposals of one thread are applied in
+  /// its order.
   virtual void propose(Bytes command, Done done) = 0;
   /// The same, blocking the caller.
   Result<Bytes> propose_and_wait(Bytes command);
@@ -53,7 +65,7 @@ class Group {
   virtual Slot applied_slot() const = 0;
   /// False once a write or sync failed: nothing more will be accepted.
   virtual bool healthy() const = 0;
-  /// Finishes what is queued, flushes the database, stops the thread. Idempotent.
+  /// Finishes what is queued, flushes the database, trims the log, stops the thread. Idempotent.
   virtual void drain() = 0;
 };
 

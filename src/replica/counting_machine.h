@@ -1,0 +1,44 @@
+// A small machine for tests: keeps every command by its slot, counts them, and can be told to fail.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <vector>
+
+#include "base/codec.h"
+#include "replica/group.h"
+
+namespace hailstone::replica {
+
+/// State: "count" -> how many commands, "slot/<16 hex digits>" -> the command. The reply is the count, in decimal; a
+/// command that starts with '!' is refused by the reply "refused" and changes nothing; "break" makes the machine fail.
+class CountingMachine final : public StateMachine {
+ public:
+  Result<Bytes> apply(Slot slot, ByteView command, const Reader& state, Batch& out) override {
+    if (command == "break") return fail(Code::Corrupt, "machine broke");
+    if (command.starts_with('!')) return Bytes("refused");
+    TRY(const uint64_t count, counted(state));
+    out.put("count", std::to_string(count + 1));
+    out.put(fmt::format("slot/{:016x}", slot.value), Bytes(command));
+    return std::to_string(count + 1);
+  }
+  void applied(Slot slot) override { last_applied = slot.value; }
+
+  static Result<uint64_t> counted(const Reader& state) {
+    TRY(const auto value, state.get("count"));
+    return value ? std::stoull(*value) : 0;
+  }
+  /// The commands in slot order.
+  static Result<std::vector<Bytes>> commands(const Reader& state) {
+    std::vector<Bytes> out;
+    auto at = state.iterate("slot/", "slot0");
+    for (; at->valid(); at->next()) out.emplace_back(at->value());
+    TRY_DO(at->status());
+    return out;
+  }
+
+  std::atomic<uint64_t> last_applied = 0;
+};
+
+}  // namespace hailstone::replica

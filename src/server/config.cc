@@ -96,6 +96,8 @@ const std::vector<Row>& rows() {
        },
        [](const Config& c) { return std::string(c.store_verify_on_open ? "true" : "false"); }, "true or false"},
       number("cache", "nodes_bytes", &Config::cache_nodes_bytes, "decoded directory nodes kept in memory"),
+      number("group", "segment_bytes", &Config::group_segment_bytes, "size of a command log file; a spare one is kept zero-filled"),
+      number("group", "flush_bytes", &Config::group_flush_bytes, "the database is flushed and the log trimmed after this much"),
       number("database", "memtable_bytes", &Config::database_memtable_bytes, "recent changes kept in memory"),
       number("database", "cache_bytes", &Config::database_cache_bytes, "blocks of older ones"),
       number("seal", "edits", &Config::seal, &volume::SealOptions::edits, "unsealed changes of a head or draft beyond this are sealed"),

@@ -20,9 +20,9 @@ Result<Bytes> random_hex(size_t bytes) {
 
 }  // namespace
 
-Result<std::unique_ptr<Node>> Node::open(const Config& config, Logger& logger) {
+Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger) {
   TRY_DO(config.validate());
-  std::unique_ptr<Node> node(new Node(config));
+  std::unique_ptr<Node> node(new Node(config, std::move(disk)));
   if (auto opened = node->open_all(logger); !opened)
     return std::unexpected(std::move(opened).error().within(fmt::format("opening {}", config.data)));
   return node;
@@ -42,14 +42,13 @@ Result<void> Node::check_version() {
     return {};
   }
   TRY(const auto names, disk_->list(config_.data));
-  for (const std::string& name : names)
-    if (name != "lock") return fail(Code::Invalid, fmt::format("holds '{}' but no VERSION: not a Hailstone data directory; choose an empty one", name));
+  for (const std::string& name : names)  // a first start cut short leaves these two
+    if (name != "lock" && name != "VERSION.tmp") return fail(Code::Invalid, fmt::format("holds '{}' but no VERSION: not a Hailstone data directory; choose an empty one", name));
   new_ = true;
   return disk::write_file_atomic(*disk_, path, kVersionText);
 }
 
 Result<void> Node::open_all(Logger& logger) {
-  disk_ = disk::make_real_disk();
   TRY_DO(disk_->make_directories(config_.data));
   TRY(lock_, disk_->lock(config_.data + "/lock"));
   TRY_DO(check_version());
@@ -66,7 +65,9 @@ Result<void> Node::open_all(Logger& logger) {
                                                        .memtable_bytes = config_.database_memtable_bytes,
                                                        .block_cache_bytes = config_.database_cache_bytes}));
   TRY_DO(machine_.load(*database_));
-  TRY(group_, replica::Group::open(*disk_, *database_, machine_, {.log_directory = config_.data + "/group-0/log"}, logger));
+  TRY(group_, replica::Group::open(*disk_, *database_, machine_, {.log_directory = config_.data + "/group-0/log",
+                                      .flush_bytes = config_.group_flush_bytes,
+                                      .log_segment_bytes = config_.group_segment_bytes}, logger));
   repository_ = std::make_unique<volume::Repository>(*group_, *database_, machine_.published(), *store_, *nodes_, clock_);
 
   const std::string key_path = config_.data + "/signing.pem";
@@ -101,11 +102,15 @@ Result<void> Node::open_keys() {
   TRY(const auto id, random_hex(8));
   TRY(const auto secret, random_hex(32));
   admin_key_ = "hs" + id + ":" + secret;
-  TRY_DO(disk::write_file_atomic(*disk_, path, ""));
-  if (::chmod(path.c_str(), 0600) != 0) return fail(Code::Io, fmt::format("{}: cannot make it private", path));
-  TRY(const auto file, disk_->open(path, disk::OpenMode::Write));
-  TRY_DO(file->write_at(0, admin_key_ + "\n"));
-  TRY_DO(file->sync());
+  {
+    TRY(const auto file, disk_->open(path, disk::OpenMode::Create));
+    if (file->native_handle() >= 0 && ::fchmod(file->native_handle(), 0600) != 0)  // before the secret is in it
+      return fail(Code::Io, fmt::format("{}: cannot make it private", path));
+    TRY_DO(file->truncate(0));
+    TRY_DO(file->write_at(0, admin_key_ + "\n"));
+    TRY_DO(file->sync());
+    TRY_DO(disk_->sync_directory(config_.data));
+  }
   volume::AccessKey key{.id = "hs" + id,
                         .name = "admin",
                         .role = volume::Role::Admin,

@@ -18,7 +18,7 @@ namespace hailstone::server {
 /// Opened whole or not at all; closed by drain() or, as after a crash, by the destructor.
 class Node {
  public:
-  static Result<std::unique_ptr<Node>> open(const Config& config, Logger& logger);
+  static Result<std::unique_ptr<Node>> open(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -41,7 +41,7 @@ class Node {
   void drain();
 
  private:
-  explicit Node(const Config& config) : config_(config) {}
+  Node(const Config& config, std::unique_ptr<disk::Disk> disk) : config_(config), disk_(std::move(disk)) {}
   Result<void> open_all(Logger& logger);
   Result<void> check_version();
   Result<void> open_keys();

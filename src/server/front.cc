@@ -1,0 +1,124 @@
+#include "server/front.h"
+
+#include <fmt/format.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "server/metrics.h"
+#include "server/version.h"
+
+namespace hailstone::server {
+namespace {
+
+/// The depot's question about keys, answered by the API's rules.
+class KeyAuthorizer final : public depot::Authorizer {
+ public:
+  depot::Access check(const volume::State& state, const depot::Credentials& credentials,
+                      const volume::Volume& volume) const override {
+    const auto identity = api::identify(state, credentials.key_id, credentials.secret);
+    if (!identity) return depot::Access::Unknown;
+    return identity->may(volume::Role::Reader, volume.record.name) ? depot::Access::Granted : depot::Access::Forbidden;
+  }
+};
+
+class NodeStatusSource final : public api::StatusSource {
+ public:
+  explicit NodeStatusSource(Node& node) : node_(node), started_ns_(node.clock().monotonic_ns()) {}
+
+  api::NodeStatus status() const override {
+    api::NodeStatus out;
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    out.node = host;
+    out.version = kVersion;
+    out.uptime_seconds = static_cast<uint64_t>((node_.clock().monotonic_ns() - started_ns_) / 1'000'000'000);
+    out.healthy = node_.group().healthy();
+    out.log = out.applied = node_.group().applied_slot();
+    out.chunks = node_.store().stats();
+    out.quarantine = node_.store().quarantine();
+    struct statvfs fs{};
+    if (statvfs(node_.config().data.c_str(), &fs) == 0) {
+      out.free_bytes = static_cast<uint64_t>(fs.f_bavail) * fs.f_frsize;
+      out.total_bytes = static_cast<uint64_t>(fs.f_blocks) * fs.f_frsize;
+    }
+    return out;
+  }
+
+  Bytes config_json() const override { return nlohmann::json{{"toml", render_config(node_.config())}}.dump(); }
+
+ private:
+  Node& node_;
+  int64_t started_ns_;
+};
+
+http::Response unavailable(std::string_view why) {
+  http::Response response = http::Response::text(503, fmt::format("{}\n", why));
+  response.headers.add("Retry-After", "1");
+  response.headers.add("Cache-Control", "no-store");
+  return response;
+}
+
+}  // namespace
+
+struct FrontShared::Services {
+  Services(Node& n, Janitor& j, const Config& config, Logger& logger)
+      : node(n),
+        janitor(j),
+        pool({.threads = config.blocking_threads, .queue_max = 1024}),
+        status(n),
+        context{.services = {n.repository(), n.publisher(), status, n.signing_key().public_key(), logger}, .administration = {}} {}
+  Node& node;
+  Janitor& janitor;
+  KeyAuthorizer authorizer;
+  http::BlockingPool pool;
+  NodeStatusSource status;
+  api::Context context;
+};
+
+FrontShared::FrontShared(const Config& config, Logger& logger) : config_(config), logger_(logger) {}
+FrontShared::~FrontShared() = default;
+
+void FrontShared::open(Node& node, Janitor& janitor) {
+  services_ = std::make_unique<Services>(node, janitor, config_, logger_);
+  ready_.store(true, std::memory_order_release);
+}
+
+// Alive: the process answers. Ready: the store is open and checked, commands can be committed, and no stop is under way.
+http::Response Front::health(std::string_view path) const {
+  if (path == "/healthz") return http::Response::text(200, "ok\n");
+  const auto* services = shared_.services();
+  if (!services) return unavailable("opening the store");
+  if (shared_.draining()) return unavailable("stopping");
+  if (!services->node.group().healthy()) return unavailable("a write or sync failed: no more commands can be committed; restart the node");
+  return http::Response::text(200, "ready\n");
+}
+
+http::Response Front::metrics() const {
+  auto* services = shared_.services();
+  if (!services) return unavailable("opening the store");
+  http::Response response = http::Response::text(
+      200, render_metrics(services->node, shared_.server() ? shared_.server()->stats() : http::ServerStats{}, services->janitor.stats()));
+  response.headers.add("Cache-Control", "no-store");
+  return response;
+}
+
+http::Task<http::Response> Front::handle(http::Request request) {
+  const std::string_view path = request.head.path;
+  if (path.starts_with("/api/") || path == "/healthz" || path == "/readyz" || path == "/metrics") {
+    if (path == "/metrics") co_return metrics();
+    if (!path.starts_with("/api/")) co_return health(path);
+  }
+  auto* services = shared_.services();
+  if (!services) co_return unavailable("opening the store");
+  if (path.starts_with("/api/")) {
+    if (!api_) api_ = std::make_unique<api::Handler>(services->context, services->pool);
+    co_return co_await api_->handle(std::move(request));
+  }
+  if (!depot_)
+    depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->authorizer, services->pool, depot::Options{});
+  co_return co_await depot_->handle(std::move(request));
+}
+
+}  // namespace hailstone::server

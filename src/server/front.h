@@ -1,0 +1,62 @@
+// Hands each request to the API, the depot, or health and metrics; answers for the node while it opens and when it stops.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "api/handler.h"
+#include "depot/depot.h"
+#include "http/offload.h"
+#include "server/janitor.h"
+#include "server/node.h"
+
+namespace hailstone::server {
+
+/// What all threads' fronts share: nothing but health until open(), the node's services after it.
+class FrontShared {
+ public:
+  FrontShared(const Config& config, Logger& logger);
+  ~FrontShared();
+
+  /// For metrics; before start().
+  void set_server(const http::Server* server) { server_ = server; }
+  /// From here on requests are served. `node` and `janitor` stay until close().
+  void open(Node& node, Janitor& janitor);
+  /// /readyz says 503 from here on, so that balancers go elsewhere; requests are still served.
+  void drain() { draining_ = true; }
+  /// After the server has stopped: forgets the node.
+  void close() { services_.reset(); }
+
+  struct Services;
+  /// Null until open(). The pointer is written once, before the flag that publishes it.
+  Services* services() const { return ready_.load(std::memory_order_acquire) ? services_.get() : nullptr; }
+  bool draining() const { return draining_; }
+  const http::Server* server() const { return server_; }
+  const Config& config() const { return config_; }
+  Logger& logger() const { return logger_; }
+
+ private:
+  const Config& config_;
+  Logger& logger_;
+  const http::Server* server_ = nullptr;
+  std::unique_ptr<Services> services_;
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> draining_{false};
+};
+
+/// One per server thread.
+class Front final : public http::Handler {
+ public:
+  explicit Front(FrontShared& shared) : shared_(shared) {}
+  http::Task<http::Response> handle(http::Request request) override;
+
+ private:
+  http::Response health(std::string_view path) const;
+  http::Response metrics() const;
+
+  FrontShared& shared_;
+  std::unique_ptr<depot::Depot> depot_;  // made at the thread's first request after open()
+  std::unique_ptr<api::Handler> api_;
+};
+
+}  // namespace hailstone::server

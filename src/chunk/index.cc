@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <utility>
 
 #include "base/check.h"
 
 namespace hailstone::chunk {
 namespace {
 
-constexpr size_t kOverflowSlots = 256;  // behind the homes; when a run of slots would pass it, the table grows
+constexpr size_t kOverflowSlots = 256;  // behind the homes, for the run that begins at the last of them
 constexpr size_t kNowhere = ~size_t{0};
 
 // Size classes: class c covers spans up to (4 + c % 4) << (5 + c / 4): 128, 160, 192, 224, 256, 320 ... over 7 MiB.
@@ -51,27 +52,23 @@ size_t Index::Shard::lower_bound(uint64_t prefix) const {
   return i;
 }
 
-bool Index::Shard::place(Slot slot) {
+void Index::Shard::place(Slot slot) {
   const size_t at = lower_bound(slot.prefix);
   size_t end = at;
   while (end < slots.size() && slots[end].location.packed != 0) ++end;
-  if (end >= slots.size()) return false;
+  // More homes would not help against names chosen to share the last of them; a longer overflow does.
+  if (end == slots.size()) slots.resize(end + kOverflowSlots);
   std::copy_backward(slots.begin() + at, slots.begin() + end, slots.begin() + end + 1);
   slots[at] = slot;
   ++used;
-  return true;
 }
 
 void Index::Shard::grow(uint64_t homes_wanted) {
-  std::vector<Slot> old = std::move(slots);
-  for (bool fits = false; !fits; homes_wanted += homes_wanted / 4 + 1) {
-    homes = homes_wanted;
-    used = 0;
-    slots = std::vector<Slot>(homes + kOverflowSlots);
-    fits = true;
-    for (const Slot& slot : old)
-      if (slot.location.packed != 0 && !(fits = place(slot))) break;
-  }
+  const std::vector<Slot> old = std::exchange(slots, std::vector<Slot>(homes_wanted + kOverflowSlots));
+  homes = homes_wanted;
+  used = 0;
+  for (const Slot& slot : old)
+    if (slot.location.packed != 0) place(slot);
 }
 
 size_t Index::Shard::locate(uint64_t prefix, Location at) const {
@@ -109,7 +106,7 @@ void Index::insert(uint64_t prefix, Location location) {
   Shard& s = shard(prefix);
   std::unique_lock lock(s.mutex);
   if (s.used + 1 > s.homes / 10 * 9) s.grow(s.homes + s.homes / 4 + 64);
-  while (!s.place({prefix, location})) s.grow(s.homes + s.homes / 4 + 64);
+  s.place({prefix, location});
 }
 
 bool Index::erase(uint64_t prefix, Location at) {

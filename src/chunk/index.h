@@ -76,7 +76,7 @@ class Index {
 
     size_t home(uint64_t prefix) const;
     size_t lower_bound(uint64_t prefix) const;
-    bool place(Slot slot);
+    void place(Slot slot);
     void grow(uint64_t homes_wanted);
     size_t locate(uint64_t prefix, Location at) const;
   };

@@ -160,6 +160,19 @@ Result<void> Restore::write_whole(const KeyEntry& item, ByteView content) {
   return writer_->finish_file();
 }
 
+std::vector<Bytes> Restore::missing(size_t keys_max, uint64_t bytes_max) const {
+  std::vector<Bytes> out;
+  uint64_t bytes = 0;
+  // Contents mostly arrive in order: all before this have.
+  size_t at = static_cast<size_t>(std::find(arrived_.begin(), arrived_.end(), false) - arrived_.begin());
+  for (; at < wanted_.size() && out.size() < keys_max && bytes < bytes_max; ++at) {
+    if (arrived_[at]) continue;
+    out.push_back(wanted_[at]);
+    bytes += find(wanted_[at])->entry.content.bytes;
+  }
+  return out;
+}
+
 Result<void> Restore::begin_content(ByteView key) {
   CHECK(current_ == nullptr);
   const auto at = std::lower_bound(wanted_.begin(), wanted_.end(), key);

@@ -48,6 +48,9 @@ class Restore {
   /// Keys whose contents are to be fetched, sorted.
   const std::vector<Bytes>& wanted() const { return wanted_; }
   uint64_t wanted_bytes() const { return wanted_bytes_; }
+  /// The first wanted keys that have not arrived: at most `keys_max`, and no more after their contents pass
+  /// `bytes_max`.
+  std::vector<Bytes> missing(size_t keys_max, uint64_t bytes_max) const;
 
   /// One content at a time. NotFound when `key` is not wanted (any more).
   Result<void> begin_content(ByteView key);

@@ -20,8 +20,8 @@ namespace hailstone::mirror {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string name = ::testing::TempDir() + "hailstone-mirror-XXXXXX";
+  explicit TemporaryDirectory(const std::string& parent = ::testing::TempDir()) {
+    std::string name = parent + "/hailstone-mirror-XXXXXX";
     path_ = ::mkdtemp(name.data());
   }
   ~TemporaryDirectory() { (void)remove_tree(path_); }

@@ -1,0 +1,20 @@
+// The `hailstone` program: hands the server's entry points to the command line.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+
+#include "cli/command_line.h"
+
+int main(int argc, char** argv) {
+  using namespace hailstone;
+  // A closed pipe is an error of write(2), not the end of the process.
+  ::signal(SIGPIPE, SIG_IGN);
+  cli::Environment environment{
+      std::cout,           std::cerr, ::isatty(STDERR_FILENO) == 1, [](const char* name) { return std::getenv(name); },
+      cli::make_transport, nullptr};
+  cli::Hooks hooks;
+  // The server module registers here: hooks.serve, hooks.sample_config, hooks.check_config, hooks.version.
+  return cli::run(std::vector<std::string>(argv + 1, argv + argc), environment, hooks);
+}

@@ -85,8 +85,8 @@ Result<Root> lowest_alone(NodeStore& store, ChunkId id) {
 
 }  // namespace
 
-Result<Root> apply_stream(NodeStore& caller_store, const Root& root,
-                          const std::function<Result<std::optional<Edit>>()>& pull) {
+Result<Root> apply_shaped(NodeStore& caller_store, const Root& root,
+                          const std::function<Result<std::optional<Edit>>()>& pull, const Shapes& shapes) {
   RecentNodes store(caller_store);
   NodePtr old_root;
   if (!root.empty()) {
@@ -98,8 +98,8 @@ Result<Root> apply_stream(NodeStore& caller_store, const Root& root,
   unsigned level = 0;
   for (;; ++level) {
     const auto above = level == old_top ? LevelEditor::Above::EveryNode : LevelEditor::Above::Changes;
-    auto editor =
-        std::make_unique<LevelEditor>(level, *stack.back(), store, OldNodes(store, root, old_root, level), above);
+    auto editor = std::make_unique<LevelEditor>(level, shapes.at(level), *stack.back(), store,
+                                                OldNodes(store, root, old_root, level), above);
     const LevelEditor& top = *editor;
     stack.push_back(std::move(editor));
     if (level < old_top) continue;
@@ -113,13 +113,18 @@ Result<Root> apply_stream(NodeStore& caller_store, const Root& root,
   // Taller than before: levels above have no old nodes.
   for (++level;; ++level) {
     CHECK(level <= kLevelMax);
-    stack.push_back(std::make_unique<LevelEditor>(level, *stack.back(), store, OldNodes(store, {}, nullptr, level),
-                                                  LevelEditor::Above::EveryNode));
+    stack.push_back(std::make_unique<LevelEditor>(level, shapes.at(level), *stack.back(), store,
+                                                  OldNodes(store, {}, nullptr, level), LevelEditor::Above::EveryNode));
     TRY(std::optional<LevelEdit> first, stack.back()->next());
     TRY(std::optional<LevelEdit> second, stack.back()->next());
     if (!second) return Root{ChunkId(Hash256::from_view(*first->body))};
     stack.push_back(std::make_unique<Resumed>(std::move(*first), std::move(*second), *stack.back()));
   }
+}
+
+Result<Root> apply_stream(NodeStore& store, const Root& root,
+                          const std::function<Result<std::optional<Edit>>()>& pull) {
+  return apply_shaped(store, root, pull, kShapes);
 }
 
 Result<Root> apply(NodeStore& store, const Root& root, std::span<const Edit> edits) {

@@ -64,7 +64,7 @@ class Shard {
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr size_t kIndexMin = 64;
-  struct Slot {
+  struct alignas(64) Slot {  // one cache line
     ChunkId id;
     NodePtr node;  // null: free
     uint32_t bytes = 0;

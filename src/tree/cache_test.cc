@@ -50,7 +50,7 @@ TEST(CachedNodes, KeepWhatWasSavedAndLoaded) {
   const Model model = numbered(5000);
   {
     CachedNodes nodes(chunks, {});
-    root = build(nodes, model);
+    root = build(nodes, model, kShapes);
     EXPECT_EQ(read_all(nodes, root), model);
     EXPECT_EQ(chunks.gets, 0u);
   }
@@ -68,7 +68,7 @@ TEST(CachedNodes, StayWithinTheirBytes) {
   FaultyChunks chunks;
   CachedNodes big(chunks, {});
   const Model model = numbered(20'000);
-  const Root root = build(big, model);
+  const Root root = build(big, model, kShapes);
   const uint64_t whole = big.stats().bytes;
   for (const uint64_t part : {2, 5, 20}) {
     CachedNodes nodes(chunks, {.bytes_max = whole / part, .shards = 4});
@@ -88,7 +88,7 @@ TEST(CachedNodes, KeepTheUsedAndDropTheUnused) {
   Root root;
   {
     CachedNodes all(chunks, {});
-    root = build(all, numbered(20'000));
+    root = build(all, numbered(20'000), kShapes);
   }
   CachedNodes nodes(chunks, {.bytes_max = 256 << 10, .shards = 1});
   const NodePtr top = must(nodes.load(root.id));
@@ -125,7 +125,7 @@ TEST(CachedNodes, AccountRightWhenThreadsMissTogether) {
   uint64_t whole = 0;
   {
     CachedNodes all(chunks, {});
-    root = build(all, model);
+    root = build(all, model, kShapes);
     whole = all.stats().bytes;
   }
   CachedNodes nodes(chunks, {.bytes_max = whole / 3, .shards = 2});

@@ -116,18 +116,15 @@ Result<void> for_each_new_node(NodeStore& store, const Root& known, const Root& 
       continue;
     }
     const auto order = old.at_end() ? std::strong_ordering::greater : compare(old.key(), now.key());
-    const bool old_first = order < 0 || (order == 0 && old.level() > now.level());
-    if (old_first) {
+    const bool together = order == 0 && old.level() == now.level();
+    if (order < 0 || together || (order == 0 && old.level() > now.level())) {
       if (old.level() == 0) {
         old.skip();
       } else {
         TRY_DO(old.open());
       }
-      continue;
+      if (!together) continue;
     }
-    const bool together = order == 0 && old.level() == now.level();
-    if (together && old.level() > 0) TRY_DO(old.open());
-    if (together && old.level() == 0) old.skip();
     if (!at_root) TRY_DO(visit_node(now.id()));
     at_root = false;
     if (now.level() > 0) {

@@ -51,9 +51,12 @@ TEST(NewNodes, AreExactlyThoseNotShared) {
   check_property(1500, [] {
     MemoryNodes nodes;
     Model known, now;
-    apply_to(known, edits_of(*any_sweeps()));
+    const auto first = *any_sweeps(), second = *any_sweeps();
+    log(first);
+    log(second);
+    apply_to(known, edits_of(first));
     if (*rc::gen::arbitrary<bool>()) now = known;
-    apply_to(now, edits_of(*any_sweeps()));
+    apply_to(now, edits_of(second));
     const Root known_root = build(nodes, known), now_root = build(nodes, now);
     const std::set<ChunkId> shared = node_ids(nodes, known_root);
     std::set<ChunkId> expected = node_ids(nodes, now_root);
@@ -121,7 +124,7 @@ class HundredThousand : public testing::Test {
   static Bytes key(int i) { return fmt::format("pool/main/p/package-{:06}/file_{}.deb", i, i % 10); }
   HundredThousand() {
     for (int i = 0; i < kKeys; ++i) model[key(i)] = {Bytes(100, 'x') + std::to_string(i), 1};
-    root = build(nodes, model);
+    root = must(apply(nodes, {}, as_edits(model)));
     depth = must(nodes.load(root.id))->level() + 1;
   }
   Root edited(int edits) {
@@ -140,13 +143,13 @@ TEST_F(HundredThousand, OneEditWritesOneNodePerLevel) {
   const Root changed = edited(1);
   EXPECT_NE(changed, root);
   EXPECT_LE(nodes.counts().saves, depth + 1);
-  // Insertions and removals may also cut or join, hardly ever more than one node.
+  // Insertions and removals may also move cuts, of few nodes before they meet the old ones again.
   for (const int i : {0, 777, 50'000, kKeys - 1}) {
     nodes.reset_counts();
     const std::vector<Edit> edits{{key(i), std::nullopt, 0}, {key(i) + "!", "inserted", 1}};
     must(apply(nodes, root, edits));
-    EXPECT_LE(nodes.counts().saves, 2 * depth + 2) << i;
-    EXPECT_LE(nodes.counts().loads, 4 * depth) << i;
+    EXPECT_LE(nodes.counts().saves, 2 * depth + 3) << i;
+    EXPECT_LE(nodes.counts().loads, 6 * depth) << i;
   }
 }
 
@@ -163,7 +166,7 @@ TEST_F(HundredThousand, TenChangesAreFoundByLoadingTheirPathsOnly) {
                            return {};
                          },
                          {}));
-  EXPECT_LE(visited, 10 * depth);
+  EXPECT_LE(visited, 10 * (depth + 1));
   EXPECT_LE(nodes.counts().loads, 2 * 10 * depth);
 }
 
@@ -180,8 +183,11 @@ TEST_F(HundredThousand, HasTheNodeSizesThatTheConstantsPromise) {
   std::map<unsigned, std::vector<NodePtr>> tree;
   collect(nodes, root.id, tree);
   const double leaf_mean = static_cast<double>(kKeys) / static_cast<double>(tree[0].size());
-  EXPECT_GT(leaf_mean, 0.85 * kLeafItemsMean);
-  EXPECT_LT(leaf_mean, 1.15 * kLeafItemsMean);
+  EXPECT_GT(leaf_mean, 0.9 * 64);
+  EXPECT_LT(leaf_mean, 1.1 * 64);
+  const double inner_mean = static_cast<double>(tree[0].size()) / static_cast<double>(tree[1].size());
+  EXPECT_GT(inner_mean, 0.75 * 96);
+  EXPECT_LT(inner_mean, 1.25 * 96);
 }
 
 }  // namespace

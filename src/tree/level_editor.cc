@@ -70,25 +70,21 @@ Result<void> LevelEditor::peek() {
   return {};
 }
 
-// Natural, and not about to be removed.
-bool LevelEditor::stays_boundary(ByteView start) const {
-  return starts_node(level_, boundary_hash(start)) && !(edit_ && !edit_->body && edit_->key == start);
-}
-
-// A forced cut looks items_max ahead of its node's start, so an edit can move the cuts of nodes before the one it falls
-// in: those that start within that distance, back to a natural boundary. A boundary that goes joins the node before.
+// The cut at a candidate depends on the node before it alone. A forced cut looks `max` items ahead of its node's start:
+// an edit can move those of all nodes that start within that distance before it.
 Result<void> LevelEditor::begin_region() {
   touched_ = in_region_ = true;
   last_edit_.reset();
   TRY_DO(old_.seek(edit_->key));
   if (!old_.valid()) return {};
   size_t items_between = 0;
-  while (!stays_boundary(old_.start()) && old_.start() != floor_) {
+  for (Bytes start = old_.start(); start != floor_; start = old_.start()) {
+    if (is_candidate(shape_, boundary_hash(level_, start)) && !edit_removes(start)) break;
     TRY(const bool moved, old_.prev());
     if (!moved) break;
     TRY(const NodePtr node, old_.load());
     items_between += node->size();
-    if (items_between > items_max(level_)) return old_.next();
+    if (items_between > shape_.max) return old_.next();
   }
   return {};
 }
@@ -119,7 +115,7 @@ Result<void> LevelEditor::step_between_nodes() {
   }
   Bytes start = old_.start();
   if (edit_ && edit_->key < start) return take_edit();
-  if (may_end_early() && stays_boundary(start)) {
+  if (may_end_early() && !edit_removes(start) && splitter_.cuts_before(boundary_hash(level_, start))) {
     TRY_DO(cut());
     return end_region(start);
   }
@@ -165,8 +161,7 @@ Result<void> LevelEditor::push(const ItemView& item) {
   TRY(std::optional<Splitter::Built> built, splitter_.push(item));
   if (!built) return {};
   TRY_DO(give_out(std::move(*built)));
-  // After a forced cut items are pending that were read ahead. When the cut fell on an old one and no edit is among
-  // them, all is as it was from there on.
+  // Pending now is where the next node starts and, after a forced cut, what was read ahead.
   if (!may_end_early() || *last_edit_ >= splitter_.first_key()) return {};
   for (const OldNode& old : read_) {
     if (old.start == splitter_.first_key()) return end_region(Bytes(old.start));

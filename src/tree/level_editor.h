@@ -49,14 +49,21 @@ class OldNodes {
   bool valid_ = false;
 };
 
-/// Invariant: works in *regions*, each from a node start that the edits cannot move to one behind them (a natural
-/// boundary, or a forced cut that fell where one was); nodes outside regions are neither read nor given out.
+/// Invariant: works in *regions*, each from a node start that the edits cannot move to the first one behind them
+/// where old and new cuts meet; from there on all is as it was, since a cut depends on what follows the one before it
+/// alone. Nodes outside regions are neither read nor given out.
 class LevelEditor final : public LevelSource {
  public:
   /// What to give out: the changes to an old level above, or (there is none) every node of this level.
   enum class Above { Changes, EveryNode };
-  LevelEditor(unsigned level, LevelSource& edits, NodeStore& store, OldNodes old, Above above)
-      : level_(level), edits_(edits), store_(store), old_(std::move(old)), above_(above), splitter_(level) {}
+  LevelEditor(unsigned level, const Shape& shape, LevelSource& edits, NodeStore& store, OldNodes old, Above above)
+      : level_(level),
+        shape_(shape),
+        edits_(edits),
+        store_(store),
+        old_(std::move(old)),
+        above_(above),
+        splitter_(level, shape) {}
 
   Result<std::optional<LevelEdit>> next() override;
   /// Some edit came, so with Above::EveryNode next() has told the whole level.
@@ -70,7 +77,8 @@ class LevelEditor final : public LevelSource {
   };
 
   Result<void> peek();
-  bool stays_boundary(ByteView start) const;
+  /// Whether the next edit takes away the item of this key.
+  bool edit_removes(ByteView key) const { return edit_ && !edit_->body && edit_->key == key; }
   /// Whether the region may end before the level does: it has served its edit, and old nodes behind it need no telling.
   bool may_end_early() const { return last_edit_.has_value() && above_ == Above::Changes; }
   Result<void> begin_region();
@@ -85,6 +93,7 @@ class LevelEditor final : public LevelSource {
   void remove_old_before(std::optional<ByteView> start);
 
   const unsigned level_;
+  const Shape shape_;
   LevelSource& edits_;
   NodeStore& store_;
   OldNodes old_;
@@ -104,5 +113,9 @@ class LevelEditor final : public LevelSource {
   std::deque<OldNode> read_;  // old nodes of this region not yet matched with new ones
   std::deque<LevelEdit> out_;
 };
+
+/// apply_stream() with other shapes: what tests make deep trees of few keys with. Shapes within kShapes' maxima.
+Result<Root> apply_shaped(NodeStore& store, const Root& root, const std::function<Result<std::optional<Edit>>()>& pull,
+                          const Shapes& shapes);
 
 }  // namespace hailstone::tree

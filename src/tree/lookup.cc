@@ -16,9 +16,8 @@ Result<std::optional<FoundView>> lookup_view(NodeStore& store, const Root& root,
     const Node::Place at = node->search(key);
     if (node->leaf()) {
       if (!at.exact) return std::nullopt;
-      const ByteView value = node->body(at.index);
-      const uint64_t weight = node->item_totals(at.index).weight;
-      return FoundView{std::move(node), value, weight};
+      const Node::LeafItem item = node->leaf_item(at.index);
+      return FoundView{std::move(node), item.value, item.weight};
     }
     if (!at.exact && at.index == 0) return std::nullopt;  // before the first key
     TRY(NodePtr child, load_child(store, *node, at.exact ? at.index : at.index - 1));

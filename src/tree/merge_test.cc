@@ -35,13 +35,17 @@ TEST(Merge, IsTheModelsForAnyThreeMaps) {
     Model ours = base, theirs = base;
     apply_to(ours, edits_of(*small_sweeps()));
     apply_to(theirs, edits_of(*rc::gen::oneOf(small_sweeps(), any_sweeps())));
-    const Root base_root = build(nodes, base), ours_root = build(nodes, ours), theirs_root = build(nodes, theirs);
+    // merge() writes nodes of real size; small ones below test the reading of deep trees.
+    const Shapes& shapes = *rc::gen::arbitrary<bool>() ? kShapes : kSmallShapes;
+    const Root base_root = build(nodes, base, shapes), ours_root = build(nodes, ours, shapes);
+    const Root theirs_root = build(nodes, theirs, shapes);
     const ModelMerged expected = model_merge(base, ours, theirs);
     const Merged merged = must(merge(nodes, base_root, ours_root, theirs_root, 5));
     RC_CLASSIFY(!expected.conflicts.empty());
     RC_ASSERT(merged.conflict_count == expected.conflicts.size());
     if (expected.conflicts.empty()) {
-      RC_ASSERT(merged.root == build(nodes, expected.model));
+      RC_ASSERT(read_all(nodes, merged.root) == expected.model);
+      if (&shapes == &kShapes) RC_ASSERT(merged.root == build(nodes, expected.model, kShapes));
       RC_ASSERT(merged.conflicts.empty());
     } else {
       RC_ASSERT(merged.root.empty());
@@ -50,7 +54,7 @@ TEST(Merge, IsTheModelsForAnyThreeMaps) {
       RC_ASSERT(merged.conflicts == listed);
     }
     const Merged swapped = must(merge(nodes, base_root, theirs_root, ours_root, 5));
-    RC_ASSERT(swapped.root == merged.root);
+    if (&shapes == &kShapes) RC_ASSERT(swapped.root == merged.root);
     RC_ASSERT(swapped.conflicts == merged.conflicts);
   });
 }

@@ -3,17 +3,15 @@
 namespace hailstone::tree {
 namespace {
 
-unsigned rank_of(ByteView key) {
-  unsigned rank = 0;
-  while (rank <= kLevelMax && starts_node(rank, boundary_hash(key))) ++rank;
-  return rank;
-}
-
-/// A key that sorts by `number` and starts nodes at exactly the levels below `rank` (or at any, if rank is negative).
-Bytes key_of_rank(int number, int rank) {
+/// A key that sorts by `number` and is a candidate of just the levels in `levels` (of 0, 1, 2), or any key.
+Bytes key_of(int number, std::optional<std::set<unsigned>> levels) {
   for (int i = 0;; ++i) {
     Bytes key = fmt::format("dir{:02}/file{:04}.{}", number / 100, number, i);
-    if (rank < 0 || rank_of(key) == static_cast<unsigned>(rank)) return key;
+    bool right = true;
+    for (unsigned level = 0; levels && level < 3; ++level) {
+      right = right && is_candidate(kSmallShapes.at(level), boundary_hash(level, key)) == levels->contains(level);
+    }
+    if (right) return key;
   }
 }
 
@@ -22,14 +20,14 @@ Bytes key_of_rank(int number, int rank) {
 const std::vector<Bytes>& pool() {
   static const std::vector<Bytes> keys = [] {
     std::vector<Bytes> out;
-    for (int i = 0; i < 800; ++i) {
-      int rank = -1;
-      if (i < 560) rank = 0;              // forced cuts in leaves
-      if (i >= 660 && i < 740) rank = 1;  // leaves of one item
-      if (i >= 740 && i < 770) rank = 2;  // inner nodes of one child
-      if (i == 50 || i == 799) rank = 2;
-      if (i == 52 || i == 700 || i == 750 || i == 751) rank = 3;
-      out.push_back(key_of_rank(i, rank));
+    for (int i = 0; i < 400; ++i) {
+      std::optional<std::set<unsigned>> levels;
+      if (i < 130) levels = {{}};
+      if (i >= 230 && i < 290) levels = {{0u}};
+      if (i >= 290 && i < 320) levels = {{0u, 1u}};
+      if (i >= 320 && i < 370) levels = {{0u, 1u, 2u}};
+      if (i == 60 || i == 350) levels = {{1u, 2u}};
+      out.push_back(key_of(i, levels));
     }
     return out;
   }();
@@ -47,7 +45,7 @@ void log(const std::vector<Sweep>& sweeps) {
 
 namespace {
 rc::Gen<Sweep> sweep_of(const rc::Gen<Sweep::Kind>& kind, const rc::Gen<size_t>& count) {
-  const auto stride = rc::gen::weightedElement<size_t>({{6, 1}, {1, 2}, {1, 3}, {1, 17}});
+  const auto stride = rc::gen::weightedElement<size_t>({{6, 1}, {1, 2}, {1, 3}, {1, 9}});
   return rc::gen::build<Sweep>(rc::gen::set(&Sweep::kind, kind),
                                rc::gen::set(&Sweep::begin, rc::gen::inRange<size_t>(0, pool().size())),
                                rc::gen::set(&Sweep::count, count), rc::gen::set(&Sweep::stride, stride),
@@ -59,7 +57,7 @@ rc::Gen<Sweep> any_sweep() {
   using Kind = Sweep::Kind;
   return sweep_of(rc::gen::weightedElement<Kind>({{6, Kind::Put}, {4, Kind::Remove}, {1, Kind::Keep}}),
                   rc::gen::weightedOneOf<size_t>({{3, rc::gen::inRange<size_t>(1, 4)},
-                                                  {2, rc::gen::inRange<size_t>(1, 300)},
+                                                  {2, rc::gen::inRange<size_t>(1, 80)},
                                                   {2, rc::gen::inRange<size_t>(1, pool().size() + 1)}}));
 }
 

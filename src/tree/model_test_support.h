@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "tree/level_editor.h"
 #include "tree/memory_nodes.h"
 #include "tree/path.h"
 #include "tree/tree.h"
@@ -47,7 +48,23 @@ inline std::vector<Edit> as_edits(const Model& model) {
   return out;
 }
 
-inline Root build(NodeStore& store, const Model& model) { return must(apply(store, {}, as_edits(model))); }
+/// Small nodes: trees of a few hundred keys have five levels.
+inline constexpr Shapes kSmallShapes{.leaf = {.min = 4, .gap = 4, .max = 24}, .inner = {.min = 3, .gap = 3, .max = 16}};
+
+/// apply() with small nodes.
+inline Result<Root> small_apply(NodeStore& store, const Root& root, std::span<const Edit> edits,
+                                const Shapes& shapes = kSmallShapes) {
+  size_t i = 0;
+  const auto pull = [&]() -> Result<std::optional<Edit>> {
+    if (i == edits.size()) return std::nullopt;
+    return edits[i++];
+  };
+  return apply_shaped(store, root, pull, shapes);
+}
+
+inline Root build(NodeStore& store, const Model& model, const Shapes& shapes = kSmallShapes) {
+  return must(small_apply(store, {}, as_edits(model), shapes));
+}
 
 inline Model read_all(NodeStore& store, const Root& root) {
   Model out;
@@ -78,19 +95,18 @@ inline std::set<ChunkId> node_ids(NodeStore& store, const Root& root) {
 }
 
 /// The format page's rule, written the naive way: where nodes start among these keys.
-inline std::vector<size_t> naive_starts(unsigned level, const std::vector<Bytes>& keys) {
+inline std::vector<size_t> naive_starts(const Shape& shape, unsigned level, const std::vector<Bytes>& keys) {
+  const auto hash = [&](size_t i) { return boundary_hash(level, keys[i]); };
   std::vector<size_t> starts;
-  size_t s = 0;
-  while (s < keys.size()) {
+  for (size_t s = 0; s < keys.size();) {
     starts.push_back(s);
     size_t e = s + 1;
-    while (e < keys.size() && !starts_node(level, boundary_hash(keys[e]))) ++e;
-    if (e - s > items_max(level)) {
-      size_t best = s + items_forced_min(level);
-      for (size_t i = best; i <= s + items_max(level); ++i) {
-        if (boundary_hash(keys[i]) < boundary_hash(keys[best])) best = i;
+    while (e < keys.size() && !(e - s >= shape.min && is_candidate(shape, hash(e)))) ++e;
+    if (e - s > shape.max) {
+      e = s + shape.max / 4;
+      for (size_t i = e; i <= s + shape.max; ++i) {
+        if (hash(i) < hash(e)) e = i;
       }
-      e = best;
     }
     s = e;
   }
@@ -98,7 +114,8 @@ inline std::vector<size_t> naive_starts(unsigned level, const std::vector<Bytes>
 }
 
 /// Nothing when content, shape and totals of the tree are those that the model and the format page ask for.
-inline std::string canonical_problem(NodeStore& store, const Root& root, const Model& model) {
+inline std::string canonical_problem(NodeStore& store, const Root& root, const Model& model,
+                                     const Shapes& shapes = kSmallShapes) {
   if (root.empty() != model.empty()) return "emptiness";
   if (read_all(store, root) != model) return "content";
   if (root.empty()) return {};
@@ -114,7 +131,7 @@ inline std::string canonical_problem(NodeStore& store, const Root& root, const M
   if (must(totals(store, root)) != sum) return "totals";
   for (const auto& [level, of_level] : nodes) {
     std::vector<Bytes> starts, actual;
-    for (const size_t i : naive_starts(level, keys)) starts.push_back(keys[i]);
+    for (const size_t i : naive_starts(shapes.at(level), level, keys)) starts.push_back(keys[i]);
     for (const NodePtr& node : of_level) actual.push_back(node->key(0));
     if (actual != starts) return fmt::format("node starts of level {}: {} and {}", level, actual.size(), starts.size());
     if ((of_level.size() == 1) != (level == nodes.rbegin()->first))
@@ -139,8 +156,8 @@ void check_property(int cases, Property&& property) {
   FAIL() << text.str() << "\nRC_PARAMS=\"seed=" << params.seed << "\"";
 }
 
-/// Sorted keys among which every rule of the format page is at work in a map of a thousand of them: runs without any
-/// boundary, ordinary ones, runs of boundaries of level 0 and 1, a few of level 2.
+/// Sorted keys among which every rule of the format page is at work, for small nodes: runs without any candidate,
+/// ordinary ones, runs of candidates of some levels and not of others.
 const std::vector<Bytes>& pool();
 
 /// A sweep over the pool: what properties are made of, since it makes big changes from few numbers.

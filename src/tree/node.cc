@@ -16,9 +16,9 @@ constexpr uint8_t kVersion = 1;
 constexpr size_t kChildBytes = 48;  // id, keys, weight
 constexpr size_t kWeightBytesMax = 10;
 
-static_assert(kNodeHeaderBytes + kLeafItemsMax * (kKeyBytesMax + 4 + 4 + kWeightBytesMax + kValueBytesMax) <=
+static_assert(kNodeHeaderBytes + kShapes.leaf.max * (kKeyBytesMax + 4 + 4 + kWeightBytesMax + kValueBytesMax) <=
               chunk::kChunkBytesMax);
-static_assert(kNodeHeaderBytes + kInnerItemsMax * (kKeyBytesMax + 4 + kChildBytes) <= chunk::kChunkBytesMax);
+static_assert(kNodeHeaderBytes + kShapes.inner.max * (kKeyBytesMax + 4 + kChildBytes) <= chunk::kChunkBytesMax);
 
 constexpr const char* kUnsupportedVersion = "unknown version";
 
@@ -26,6 +26,22 @@ uint64_t load_u64(const char* p) {
   uint64_t out;
   std::memcpy(&out, p, 8);
   return out;
+}
+
+/// The first eight bytes as a number that orders as they do; zeros where there are fewer, so equal heads tell nothing.
+uint64_t head(ByteView bytes) {
+  uint64_t out = 0;
+  std::memcpy(&out, bytes.data(), std::min<size_t>(bytes.size(), 8));
+  return __builtin_bswap64(out);
+}
+
+/// The same by one load where bytes follow up to `end`, as a node's payloads do.
+uint64_t head_before(const char* end, ByteView suffix) {
+  if (end - suffix.data() < 8) return head(suffix);
+  uint64_t out;
+  std::memcpy(&out, suffix.data(), 8);
+  out = __builtin_bswap64(out);
+  return suffix.size() >= 8 ? out : suffix.empty() ? 0 : out & ~uint64_t{0} << (64 - 8 * suffix.size());
 }
 
 size_t varint_bytes(uint64_t v) { return static_cast<size_t>((std::bit_width(v | 1) + 6) / 7); }
@@ -38,9 +54,9 @@ size_t common_prefix(ByteView a, ByteView b) {
 
 /// The most keys a subtree of this level can have; saturates.
 uint64_t keys_max(unsigned level) {
-  uint64_t out = kLeafItemsMax;
+  uint64_t out = kShapes.leaf.max;
   for (unsigned i = 0; i < level; ++i) {
-    if (__builtin_mul_overflow(out, kInnerItemsMax, &out)) return UINT64_MAX;
+    if (__builtin_mul_overflow(out, kShapes.inner.max, &out)) return UINT64_MAX;
   }
   return out;
 }
@@ -83,6 +99,7 @@ Result<NodePtr> Node::decode(const ChunkId& id, std::shared_ptr<const Bytes> raw
 
 const char* Node::parse() {
   Decoder in(*raw_);
+  end_ = raw_->data() + raw_->size();
   const uint32_t magic = in.u32();
   const uint8_t version = in.u8();
   level_ = in.u8();
@@ -94,9 +111,9 @@ const char* Node::parse() {
   if (magic != kMagic) return "no tree node (magic)";
   if (version != kVersion) return kUnsupportedVersion;
   if (level_ > kLevelMax) return "level beyond the limit";
-  if (count_ == 0 || count_ > items_max(level_)) return "number of items beyond the limit";
+  if (count_ == 0 || count_ > kShapes.at(level_).max) return "number of items beyond the limit";
   if (prefix_bytes_ > kKeyBytesMax) return "prefix beyond the limit";
-  in.raw(prefix_bytes_);
+  prefix_ = in.raw(prefix_bytes_).data();
   key_ends_ = in.raw(4 * size_t{count_}).data();
   if (leaf()) value_ends_ = in.raw(4 * size_t{count_}).data();
   if (!in.ok()) return "shorter than its tables";
@@ -121,13 +138,8 @@ const char* Node::parse_keys() const {
     if (key_bytes == 0 || key_bytes > kKeyBytesMax) return "key length beyond the limit";
     begin = end;
   }
-  char whole[kKeyBytesMax];
-  std::memcpy(whole, prefix().data(), prefix_bytes_);
   for (size_t i = 1; i < count_; ++i) {
-    const ByteView key_suffix = suffix(i);
-    if (suffix(i - 1) >= key_suffix) return "keys out of order";
-    std::memcpy(whole + prefix_bytes_, key_suffix.data(), key_suffix.size());
-    if (starts_node(level_, boundary_hash({whole, prefix_bytes_ + key_suffix.size()}))) return "a boundary inside";
+    if (suffix(i - 1) >= suffix(i)) return "keys out of order";
   }
   // Keys ascend, so the first and the last share what all share.
   if (common_prefix(suffix(0), suffix(count_ - 1u)) != 0) return "prefix is not the longest";
@@ -159,15 +171,16 @@ const char* Node::parse_items() const {
 
 size_t Node::memory() const { return raw_->capacity() + sizeof(Bytes) + sizeof(Node) + 2 * 32; }
 
-ByteView Node::body(size_t i) const {
-  if (!leaf()) return {payloads_ + kChildBytes * i, 32};
+Node::LeafItem Node::leaf_item(size_t i) const {
   Decoder in(leaf_payload(i));
-  in.varint();
-  return in.rest();
+  const uint64_t weight = in.varint();
+  return {in.rest(), weight};
 }
 
+ByteView Node::body(size_t i) const { return leaf() ? leaf_item(i).value : ByteView(payloads_ + kChildBytes * i, 32); }
+
 Totals Node::item_totals(size_t i) const {
-  if (leaf()) return {1, Decoder(leaf_payload(i)).varint()};
+  if (leaf()) return {1, leaf_item(i).weight};
   const char* child = payloads_ + kChildBytes * i;
   return {load_u64(child + 32), load_u64(child + 40)};
 }
@@ -177,11 +190,15 @@ Node::Place Node::search(ByteView key) const {
   const int order = key.substr(0, shared.size()).compare(shared);  // a key that ends within the prefix is less
   if (order != 0) return {order < 0 ? size_t{0} : size_t{count_}, false};
   key.remove_prefix(shared.size());
+  // Most comparisons are decided by eight bytes, without a call.
+  const uint64_t key_head = head(key);
   size_t low = 0, high = count_;
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    const int c = suffix(middle).compare(key);
-    if (c == 0) return {middle, true};
+    const ByteView at = suffix(middle);
+    const uint64_t at_head = head_before(end_, at);
+    int c = at_head < key_head ? -1 : 1;
+    if (at_head == key_head && (c = at.compare(key)) == 0) return {middle, true};
     if (c < 0) {
       low = middle + 1;
     } else {
@@ -192,7 +209,7 @@ Node::Place Node::search(ByteView key) const {
 }
 
 Result<Bytes> encode_node(unsigned level, std::span<const ItemView> items) {
-  CHECK(level <= kLevelMax && !items.empty() && items.size() <= items_max(level));
+  CHECK(level <= kLevelMax && !items.empty() && items.size() <= kShapes.at(level).max);
   const size_t prefix = common_prefix(items.front().key, items.back().key);
   Totals totals;
   size_t bytes = kNodeHeaderBytes + prefix;

@@ -48,7 +48,7 @@ class Node {
   /// Bytes of memory this node holds.
   size_t memory() const;
 
-  ByteView prefix() const { return {raw_->data() + kNodeHeaderBytes, prefix_bytes_}; }
+  ByteView prefix() const { return {prefix_, prefix_bytes_}; }
   ByteView suffix(size_t i) const {
     const uint32_t begin = i == 0 ? 0 : end_at(key_ends_, i - 1);
     return {suffixes_ + begin, end_at(key_ends_, i) - begin};
@@ -68,6 +68,12 @@ class Node {
   /// As in ItemView.
   ByteView body(size_t i) const;
   Totals item_totals(size_t i) const;
+  /// Both at once, of a leaf.
+  struct LeafItem {
+    ByteView value;
+    uint64_t weight;
+  };
+  LeafItem leaf_item(size_t i) const;
   ChunkId child(size_t i) const { return ChunkId(Hash256::from_view(body(i))); }
 
   /// The first item with key >= `key`, or size(); and whether it is equal.
@@ -101,19 +107,22 @@ class Node {
   const char* parse_items() const;
   const char* parse_keys() const;
 
-  std::shared_ptr<const Bytes> raw_;
+  // A search reads the first of these and little of the bytes: each cache line it needs not touch counts.
+  const char* prefix_ = nullptr;
   const char* key_ends_ = nullptr;
-  const char* value_ends_ = nullptr;  // leaves only
   const char* suffixes_ = nullptr;
-  const char* payloads_ = nullptr;  // values, or children of kChildBytes each
-  Totals totals_;
+  const char* end_ = nullptr;  // of the bytes
   uint16_t count_ = 0;
   uint16_t prefix_bytes_ = 0;
   uint8_t level_ = 0;
+  const char* value_ends_ = nullptr;  // leaves only
+  const char* payloads_ = nullptr;    // values, or children of kChildBytes each
+  std::shared_ptr<const Bytes> raw_;
+  Totals totals_;
 };
 
-/// The one encoding of these items: sorted strictly, 1..items_max(level) of them, keys and bodies within their limits
-/// (all CHECKed: callers test what users gave). Invalid when the weights' sum passes 2^64.
+/// The one encoding of these items: sorted strictly, 1 up to the shape's max of them, keys and bodies within their
+/// limits (all CHECKed: callers test what users gave). Invalid when the weights' sum passes 2^64.
 Result<Bytes> encode_node(unsigned level, std::span<const ItemView> items);
 
 }  // namespace hailstone::tree

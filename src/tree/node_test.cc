@@ -15,13 +15,12 @@ Result<NodePtr> decode(Bytes bytes) {
   return Node::decode(id, std::make_shared<const Bytes>(std::move(bytes)));
 }
 
-/// Keys that start no node anywhere, so that any of them may share one.
-std::vector<Bytes> plain_keys(size_t count, const Bytes& prefix, size_t key_bytes = 0) {
+std::vector<Bytes> some_keys(size_t count, const Bytes& prefix, size_t key_bytes = 0) {
   std::vector<Bytes> out;
-  for (uint64_t i = 0; out.size() < count; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     Bytes key = prefix + fmt::format("{:08}", i);
     if (key.size() < key_bytes) key.resize(key_bytes, 'x');
-    if (!starts_node(0, boundary_hash(key))) out.push_back(std::move(key));
+    out.push_back(std::move(key));
   }
   return out;
 }
@@ -36,7 +35,7 @@ Bytes inner_of(const std::vector<Bytes>& keys, unsigned level = 1) {
   std::vector<ItemView> items;
   std::vector<Bytes> ids;
   for (const Bytes& key : keys) ids.emplace_back(sha256(key).view());
-  for (size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], ids[i], {i % kLeafItemsMax + 1, i * 7}});
+  for (size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], ids[i], {i % kShapes.leaf.max + 1, i * 7}});
   return must(encode_node(level, items));
 }
 
@@ -48,7 +47,7 @@ TEST(Node, ReadsBackWhatWasEncoded) {
     std::map<Bytes, std::pair<Bytes, uint64_t>> model;
     for (const Bytes& tail : *rc::gen::container<std::vector<Bytes>>(bytes)) {
       const Bytes key = shared + tail;
-      if (key.empty() || starts_node(0, boundary_hash(key)) || model.size() == kLeafItemsMax) continue;
+      if (key.empty() || model.size() == kShapes.leaf.max) continue;
       model[key] = {*rc::gen::arbitrary<Bytes>(), *rc::gen::arbitrary<uint32_t>()};
     }
     RC_PRE(!model.empty());
@@ -88,17 +87,17 @@ TEST(Node, ComparesSplitKeysAsWholeOnes) {
 }
 
 TEST(Node, OfTheLongestKeysAndValuesFitsAChunk) {
-  const Bytes leaf = leaf_of(plain_keys(kLeafItemsMax, "k", kKeyBytesMax), Bytes(kValueBytesMax, 'v'));
+  const Bytes leaf = leaf_of(some_keys(kShapes.leaf.max, "k", kKeyBytesMax), Bytes(kValueBytesMax, 'v'));
   EXPECT_LE(leaf.size(), chunk::kChunkBytesMax);
-  EXPECT_GT(leaf.size(), kLeafItemsMax * kValueBytesMax);
+  EXPECT_GT(leaf.size(), kShapes.leaf.max * kValueBytesMax);
   EXPECT_TRUE(decode(leaf));
-  const Bytes inner = inner_of(plain_keys(kInnerItemsMax, "k", kKeyBytesMax));
+  const Bytes inner = inner_of(some_keys(kShapes.inner.max, "k", kKeyBytesMax));
   EXPECT_LE(inner.size(), chunk::kChunkBytesMax);
   EXPECT_TRUE(decode(inner));
 }
 
 TEST(Node, RefusesEveryCutAndEveryExtension) {
-  for (const Bytes& whole : {leaf_of(plain_keys(5, "prefix/")), inner_of(plain_keys(5, "prefix/"))}) {
+  for (const Bytes& whole : {leaf_of(some_keys(5, "prefix/")), inner_of(some_keys(5, "prefix/"))}) {
     for (size_t n = 0; n < whole.size(); ++n) {
       const auto result = decode(whole.substr(0, n));
       ASSERT_FALSE(result) << n;
@@ -119,7 +118,7 @@ size_t touch_all(const Node& node) {
 }
 
 TEST(Node, WithAnyBitFlippedIsRefusedOrAnotherValidNode) {
-  for (const Bytes& whole : {leaf_of(plain_keys(7, "prefix/")), inner_of(plain_keys(7, "prefix/"), 3)}) {
+  for (const Bytes& whole : {leaf_of(some_keys(7, "prefix/")), inner_of(some_keys(7, "prefix/"), 3)}) {
     size_t accepted = 0;
     for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
       Bytes flipped = whole;
@@ -147,7 +146,7 @@ struct Damage {
 };
 
 TEST(Node, NamesWhatIsWrong) {
-  const std::vector<Bytes> keys = plain_keys(4, "ab");
+  const std::vector<Bytes> keys = some_keys(4, "ab");
   const Bytes leaf = leaf_of(keys), inner = inner_of(keys);
   const size_t tables = kNodeHeaderBytes + must(decode(leaf))->prefix().size();
   const auto poke = [](size_t at, char value) { return [=](Bytes& b) { b[at] = value; }; };
@@ -218,19 +217,13 @@ TEST(Node, RefusesWhatEncodesTheSameOtherwise) {
   EXPECT_EQ(message("ab", {"c", "c"}), "keys out of order");
   EXPECT_EQ(message("", {"", "c"}), "key length beyond the limit");
   EXPECT_EQ(message("a", {Bytes(kKeyBytesMax, 'k')}), "key length beyond the limit");
-  Bytes boundary;
-  for (int i = 0; boundary.empty(); ++i) {
-    if (const Bytes key = fmt::format("b{}", i); starts_node(0, boundary_hash(key))) boundary = key;
-  }
-  EXPECT_EQ(message("", {"a", boundary}), "a boundary inside");
-  EXPECT_EQ(message("", {boundary, "c"}), "");
 }
 
 // A tree whose nodes are each valid, but do not fit together: found on the way down.
 TEST(Path, RefusesChildrenThatAreNotWhatTheParentStates) {
   MemoryNodes nodes;
   Model model;
-  apply_to(model, edits_of({{Sweep::Kind::Put, 0, 700, 1, 0}}));
+  apply_to(model, edits_of({{Sweep::Kind::Put, 0, pool().size(), 1, 0}}));
   const Root root = build(nodes, model);
   std::map<unsigned, std::vector<NodePtr>> tree;
   collect(nodes, root.id, tree);
@@ -253,7 +246,7 @@ TEST(Path, RefusesChildrenThatAreNotWhatTheParentStates) {
   EXPECT_EQ(problem(victim), "");
   EXPECT_EQ(problem(tree.rbegin()->second[0]), fmt::format("level {} below level 1", tree.rbegin()->first));
   EXPECT_EQ(problem(leaf(keys, 123)), "totals are not those its parent states");
-  Model twisted;  // the same weights under other keys
+  // The same weights under other keys.
   const auto twist = [&](size_t index, const Bytes& key) {
     std::vector<Bytes> other = keys;
     other[index] = key;
@@ -262,9 +255,7 @@ TEST(Path, RefusesChildrenThatAreNotWhatTheParentStates) {
     return must(decode(must(encode_node(0, items))));
   };
   EXPECT_EQ(problem(twist(0, keys[0] + "!")), "first key is not the one its parent states");
-  Bytes far;
-  for (int i = 0; far.empty() || starts_node(0, boundary_hash(far)); ++i) far = fmt::format("zzz{}", i);
-  EXPECT_EQ(problem(twist(keys.size() - 1, far)), "last key reaches into the next node");
+  EXPECT_EQ(problem(twist(keys.size() - 1, "zzz")), "last key reaches into the next node");
 }
 
 }  // namespace

@@ -6,16 +6,16 @@ namespace hailstone::tree {
 
 Result<std::optional<Splitter::Built>> Splitter::push(const ItemView& item) {
   std::optional<Built> out;
-  const uint64_t hash = boundary_hash(item.key);
-  if (!items_.empty() && starts_node(level_, hash)) {
+  const uint64_t hash = boundary_hash(level_, item.key);
+  if (cuts_before(hash)) {
     TRY(out, cut());
   }
   items_.push_back({bytes_.size(), static_cast<uint32_t>(item.key.size()), static_cast<uint32_t>(item.body.size()),
                     item.totals, hash});
   bytes_.append(item.key).append(item.body);
-  if (items_.size() <= items_max(level_)) return out;
-  // Rule 3: max items follow the node's first without a natural boundary.
-  const auto first = items_.begin() + static_cast<ptrdiff_t>(items_forced_min(level_));
+  if (items_.size() <= shape_.max) return out;
+  // Rule 3: no candidate among these.
+  const auto first = items_.begin() + static_cast<ptrdiff_t>(shape_.forced_min());
   const auto start =
       std::min_element(first, items_.end(), [](const Pending& a, const Pending& b) { return a.hash < b.hash; });
   const auto count = static_cast<size_t>(start - items_.begin());

@@ -17,11 +17,15 @@ class Splitter {
     Totals totals;
   };
 
-  explicit Splitter(unsigned level) : level_(level) {}
+  Splitter(unsigned level, const Shape& shape) : level_(level), shape_(shape) {}
 
   /// Adds the next item (copied) and returns the node that this completes, if any. Errors as encode_node.
   Result<std::optional<Built>> push(const ItemView& item);
-  /// All pending items as one node: before an item that starts a node, and at the level's end.
+  /// Whether an item of this hash, pushed now, would start a node.
+  bool cuts_before(uint64_t hash) const {
+    return items_.empty() || (items_.size() >= shape_.min && is_candidate(shape_, hash));
+  }
+  /// All pending items as one node: before an item that starts one, and at the level's end.
   Result<std::optional<Built>> cut();
   /// Forgets the pending items.
   void drop();
@@ -42,8 +46,9 @@ class Splitter {
   Result<Built> build(size_t count);
 
   const unsigned level_;
+  const Shape shape_;
   Bytes bytes_;
-  std::vector<Pending> items_;   // at most items_max(level_)
+  std::vector<Pending> items_;   // at most shape_.max between calls
   std::vector<ItemView> views_;  // scratch of build()
 };
 

@@ -145,9 +145,9 @@ struct Merged {
 Result<Merged> merge(NodeStore& store, const Root& base, const Root& ours, const Root& theirs, size_t conflicts_max);
 
 /// Every node of `root` that `known` does not share, each once, parents first: what collection, prepare and send walk.
-/// A node is visited before it is loaded, so the visit may fetch it; for the same reason the root is visited even when it
-/// is an inner node of `known` (but not when it is `known`). `visit_value` sees the value of each key in those nodes;
-/// empty, and leaves are not loaded at all.
+/// A node is visited before it is loaded, so the visit may fetch it; for the same reason the root is visited even when
+/// it is an inner node of `known` (but not when it is `known`). `visit_value` sees the value of each key in those
+/// nodes; empty, and leaves are not loaded at all.
 Result<void> for_each_new_node(NodeStore& store, const Root& known, const Root& root,
                                const std::function<Result<void>(const ChunkId&)>& visit_node,
                                const std::function<Result<void>(ByteView key, ByteView value)>& visit_value);

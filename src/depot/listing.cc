@@ -2,27 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <nlohmann/json.hpp>
-
 #include "base/clock.h"
 #include "base/codec.h"
+#include "depot/json_text.h"
 #include "depot/page.h"
-#include "publish/utf8.h"
+#include "http/accept.h"
 
 namespace hailstone::depot {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-// JSON text is UTF-8; other names go as base64 under another member.
-void set_text(Json& object, const std::string& member, ByteView text) {
-  if (publish::valid_utf8(text)) {
-    object[member] = text;
-  } else {
-    object[member + "_base64"] = to_base64(text);
-  }
-}
 
 std::string_view kind_name(volume::Kind kind) {
   switch (kind) {
@@ -204,39 +191,10 @@ std::optional<PageToken> decode_token(ByteView text) {
 
 bool prefers_json(std::optional<std::string_view> accept) {
   if (!accept) return false;
-  double json = 0, html = 0, json_rank = -1, html_rank = -1;  // the most specific range decides
-  std::string_view rest = *accept;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    std::string_view range = rest.substr(0, comma);
-    rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
-    double q = 1;
-    const size_t semicolon = range.find(';');
-    if (semicolon != std::string_view::npos) {
-      const size_t at = range.find("q=", semicolon);
-      if (at != std::string_view::npos) {
-        q = 0;
-        std::from_chars(range.data() + at + 2, range.data() + range.size(), q);
-      }
-      range = range.substr(0, semicolon);
-    }
-    while (range.starts_with(' ') || range.starts_with('\t')) range.remove_prefix(1);
-    while (range.ends_with(' ') || range.ends_with('\t')) range.remove_suffix(1);
-    const auto take = [&](double rank, double& value, double& best) {
-      if (rank < best) return;
-      best = rank;
-      value = q;
-    };
-    if (range == "application/json") take(2, json, json_rank);
-    if (range == "text/html") take(2, html, html_rank);
-    if (range == "application/*") take(1, json, json_rank);
-    if (range == "text/*") take(1, html, html_rank);
-    if (range == "*/*") {
-      take(0, json, json_rank);
-      take(0, html, html_rank);
-    }
-  }
-  return json > html || (json == html && json > 0 && json_rank > html_rank);
+  const uint32_t json = http::media_quality(accept, "application/json");
+  const uint32_t html = http::media_quality(accept, "text/html");
+  if (json != html) return json > html;
+  return json > 0 && accept->find("application/json") != accept->npos && accept->find("text/html") == accept->npos;
 }
 
 }  // namespace hailstone::depot

@@ -44,7 +44,8 @@ struct PageToken {
 Bytes encode_token(const PageToken& token);
 std::optional<PageToken> decode_token(ByteView text);
 
-/// Whether an Accept field likes JSON better than HTML (RFC 9110 §12.5.1; ranges without parameters but q).
+/// Whether an Accept field asks for JSON above HTML, or for JSON by name and not for HTML. Otherwise it is HTML:
+/// whoever takes anything (wget -r) follows links.
 bool prefers_json(std::optional<std::string_view> accept);
 
 }  // namespace hailstone::depot

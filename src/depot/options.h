@@ -9,13 +9,13 @@
 namespace hailstone::depot {
 
 struct Options {
-  Bytes base_url;                       // "https://repo.example.org" in mirrorlist, metalink and feed, where a proxy
-                                        // hides the real one; empty: the request's Host and scheme
-  uint32_t retry_after_seconds = 1;     // told with 503: a release that is awaited usually comes soon
-  uint32_t cookie_pin_seconds = 900;    // Max-Age of a browser's pin, in volumes that pin
-  size_t hot_entries = 8192;            // per thread: files answered without looking anything up, about 1 KiB each
-  uint64_t hot_body_bytes = 32u << 20;  // per thread: bodies kept with them
-  uint32_t hot_body_max = 16u << 10;    // only bodies up to this size are kept and sent from memory; others by sendfile
+  Bytes base_url;                     // "https://repo.example.org" in mirrorlist, metalink and feed, where a proxy
+                                      // hides the real one; empty: the request's Host and scheme
+  uint32_t retry_after_seconds = 1;   // told with 503: a release that is awaited usually comes soon
+  uint32_t cookie_pin_seconds = 900;  // Max-Age of a browser's pin, in volumes that pin
+  uint64_t hot_bytes = 48u << 20;     // per thread: files answered without looking anything up, with their small bodies
+  uint32_t memory_body_max = 16u << 10;   // plain chunks up to this size are sent from memory, larger ones by sendfile
+  uint32_t unpacked_body_max = 1u << 20;  // compressed chunks up to this size are kept unpacked with their file
   uint32_t extent_reuse_ms = 1000;  // a verified place on disk is sent from again this long before it is verified anew
   size_t modified_paths = 65'536;   // per thread: paths whose Last-Modified is remembered
   size_t missing_paths = 16'384;    // per thread: absent paths remembered until the channel flips

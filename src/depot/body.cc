@@ -1,0 +1,89 @@
+#include "depot/body.h"
+
+#include "depot/find.h"
+
+namespace hailstone::depot {
+namespace {
+
+http::FileSpan file_span(chunk::Extent extent) {
+  return http::FileSpan{std::move(extent.pin), extent.fd, extent.offset, extent.length};
+}
+
+Result<http::Part> load_slice(chunk::ChunkStore& chunks, const chunk::Piece& piece, uint32_t memory_max) {
+  if (piece.chunk_bytes > memory_max) {
+    auto extent = chunks.extent(piece.id, chunk::ChunkStore::Form::Plain, piece.offset, piece.length);
+    if (extent) return http::Part(file_span(*std::move(extent)));
+    if (extent.error().code != Code::Unsupported) return std::unexpected(damaged(std::move(extent).error()));
+  }
+  auto bytes = chunks.get(piece.id);
+  if (!bytes) return std::unexpected(damaged(std::move(bytes).error()));
+  if (piece.offset + piece.length > (*bytes)->size())
+    return fail(Code::Corrupt, "chunk " + piece.id.brief() + " is shorter than its content says");
+  return http::Part(http::SharedSpan{*std::move(bytes), piece.offset, piece.length});
+}
+
+class Segments final : public http::BodySource {
+ public:
+  Segments(chunk::ChunkStore& chunks, std::vector<Segment> segments, http::Part first, uint32_t memory_max)
+      : chunks_(chunks), segments_(std::move(segments)), first_(std::move(first)), memory_max_(memory_max) {}
+
+  http::Task<Result<std::optional<http::Part>>> next() override {
+    if (first_) {
+      std::optional<http::Part> part = std::move(first_);
+      first_.reset();
+      co_return part;
+    }
+    if (next_ == segments_.size()) co_return std::nullopt;
+    CO_TRY(http::Part part, load(chunks_, segments_[next_], memory_max_));
+    ++next_;
+    co_return std::optional<http::Part>(std::move(part));
+  }
+
+ private:
+  chunk::ChunkStore& chunks_;
+  std::vector<Segment> segments_;
+  std::optional<http::Part> first_;
+  size_t next_ = 1;
+  uint32_t memory_max_;
+};
+
+}  // namespace
+
+Result<http::Part> load(chunk::ChunkStore& chunks, const Segment& segment, uint32_t memory_max) {
+  if (const auto* bytes = std::get_if<Bytes>(&segment)) return http::Part(*bytes);
+  if (const auto* slice = std::get_if<Slice>(&segment)) return load_slice(chunks, slice->piece, memory_max);
+  auto extent = chunks.extent(std::get<Frame>(segment).id, chunk::ChunkStore::Form::StoredFrame, 0, 0);
+  if (!extent) return std::unexpected(damaged(std::move(extent).error()));
+  return http::Part(file_span(*std::move(extent)));
+}
+
+Result<void> append_slices(chunk::ChunkStore& chunks, const chunk::Content& content, uint64_t offset, uint64_t length,
+                           std::vector<Segment>& out) {
+  auto pieces = chunk::pieces(chunks, content, offset, length);
+  if (!pieces) return std::unexpected(damaged(std::move(pieces).error()));
+  for (const chunk::Piece& piece : *pieces) out.push_back(Slice{piece});
+  return {};
+}
+
+Result<Body> make_body(chunk::ChunkStore& chunks, std::vector<Segment> segments, uint32_t memory_max) {
+  if (segments.empty()) return Body(http::Part(Bytes()));
+  TRY(http::Part first, load(chunks, segments.front(), memory_max));
+  if (segments.size() == 1) return Body(std::move(first));
+  return Body(std::make_unique<Segments>(chunks, std::move(segments), std::move(first), memory_max));
+}
+
+Result<Codings> codings_of(chunk::ChunkStore& chunks, const chunk::Content& content) {
+  Codings out;
+  if (content.refs.empty() || content.depth != 0) return out;
+  out.zstd = true;
+  for (const chunk::Ref& ref : content.refs) {
+    auto stat = chunks.stat(ref.id);
+    if (!stat) return std::unexpected(damaged(std::move(stat).error()));
+    out.zstd = out.zstd && stat->zstd;
+    out.pays = out.pays || stat->zstd;
+    out.zstd_bytes += stat->stored_bytes;
+  }
+  return out;
+}
+
+}  // namespace hailstone::depot

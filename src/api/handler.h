@@ -1,0 +1,27 @@
+// The API as an HTTP handler: reads requests, sends them to the blocking pool, writes answers.
+#pragma once
+
+#include <memory>
+
+#include "api/call.h"
+#include "http/message.h"
+#include "http/offload.h"
+
+namespace hailstone::api {
+
+/// One for the process; what it is given outlives it. Construct it, then call make_handler() on each server thread.
+class Api {
+ public:
+  Api(const Services& services, http::BlockingPool& pool) : context_{services, {}}, pool_(pool) {}
+
+  /// Answers every path below /api/; send others elsewhere.
+  std::unique_ptr<http::Handler> make_handler();
+
+  Context& context() { return context_; }
+
+ private:
+  Context context_;
+  http::BlockingPool& pool_;
+};
+
+}  // namespace hailstone::api

@@ -20,6 +20,7 @@ using Progress = Transport::Progress;
 constexpr size_t kInputBytes = 4u << 10;           // enough for nearly every head; kept by an idle connection
 constexpr size_t kChunkRoomBytes = 4u << 10;       // space for chunk framing behind a head
 constexpr uint64_t kInMemoryBytesMax = 16u << 10;  // file parts up to this are read and sent with their head
+constexpr size_t kCopyBytesMax = 2u << 10;         // joined to its head: cheaper than a second piece for the kernel
 constexpr size_t kCoalesceBytesMax = 64u << 10;    // responses to pipelined requests gather up to this
 constexpr uint64_t kDrainBytesMax = 256u << 10;    // of an unread request body, to keep the connection
 constexpr uint64_t kLingerBytesMax = 1u << 20;
@@ -250,7 +251,7 @@ bool Connection::stage(Part& part, Outgoing& outgoing) {
     if (!read_file(file->fd, worker_.scratch(), static_cast<size_t>(file->length), file->offset)) return false;
     outgoing.second = {worker_.scratch(), static_cast<size_t>(file->length)};
   }
-  if (outgoing.second.size() <= kInMemoryBytesMax && company_follows()) {
+  if (outgoing.second.size() <= kCopyBytesMax || (outgoing.second.size() <= kInMemoryBytesMax && company_follows())) {
     out_.append(outgoing.second);
     outgoing.second = {};
   }

@@ -19,6 +19,20 @@ constexpr auto kAwait = asio::as_tuple(asio::deferred);
 constexpr uint64_t kTurnBytesMax = 4u << 20;
 
 SocketError last_error() { return {errno, boost::system::system_category()}; }
+
+// send(2) where one piece is all: the kernel takes it for some 100 ns less than a sendmsg(2).
+ssize_t send_memory(int socket, ByteView first, ByteView second, int flags) {
+  flags |= MSG_NOSIGNAL | MSG_DONTWAIT;
+  if (second.empty()) return ::send(socket, first.data(), first.size(), flags);
+  if (first.empty()) return ::send(socket, second.data(), second.size(), flags);
+  iovec pieces[2] = {{const_cast<char*>(first.data()), first.size()},
+                     {const_cast<char*>(second.data()), second.size()}};
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = 2;
+  return ::sendmsg(socket, &message, flags);
+}
+
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 }  // namespace
 
@@ -61,15 +75,8 @@ Transport::Progress Transport::send_now(Outgoing& outgoing, uint64_t& sent) {
   const int socket = socket_.native_handle();
   uint64_t turn = 0;
   while (!outgoing.first.empty() || !outgoing.second.empty()) {
-    iovec pieces[2];
-    size_t count = 0;
-    for (const ByteView piece : {outgoing.first, outgoing.second})
-      if (!piece.empty()) pieces[count++] = {const_cast<char*>(piece.data()), piece.size()};
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = count;
     const bool more = outgoing.more || (outgoing.file != nullptr && outgoing.file->length > 0);
-    const ssize_t done = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
+    const ssize_t done = send_memory(socket, outgoing.first, outgoing.second, more ? MSG_MORE : 0);
     if (done < 0) {
       if (errno == EINTR) continue;
       return would_block() ? Progress::Blocked : Progress::Failed;

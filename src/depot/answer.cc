@@ -119,7 +119,7 @@ http::Response Answers::gzipped(const File& file, chunk::SharedBytes bytes) cons
 
 Result<http::Response> Answers::frames(const File& file) {
   // Asked again: a chunk may have been written anew since, and its frame may have another length.
-  TRY(const Codings codings, codings_of(chunks_, file.content));
+  const Codings codings = codings_of(chunks_, file.content);
   if (!codings.zstd) return fail(Code::Unsupported, "chunks are no longer stored as frames");
   std::vector<Segment> segments;
   for (const chunk::Ref& ref : file.content.refs) segments.push_back(Frame{ref.id});
@@ -181,6 +181,7 @@ Result<void> Answers::set_body(File& file, uint64_t offset, uint64_t length, htt
 }
 
 Result<http::Response> Answers::plain(File& file) {
+  if (file.codings.lost) return std::unexpected(*file.codings.lost);
   http::Response response;
   response.headers.lines() = file.ready;
   TRY_DO(set_body(file, 0, file.content.bytes, response));

@@ -72,13 +72,13 @@ Result<Body> make_body(chunk::ChunkStore& chunks, std::vector<Segment> segments,
   return Body(std::make_unique<Segments>(chunks, std::move(segments), std::move(first), memory_max));
 }
 
-Result<Codings> codings_of(chunk::ChunkStore& chunks, const chunk::Content& content) {
+Codings codings_of(chunk::ChunkStore& chunks, const chunk::Content& content) {
   Codings out;
   if (content.refs.empty() || content.depth != 0) return out;
   out.zstd = true;
   for (const chunk::Ref& ref : content.refs) {
     auto stat = chunks.stat(ref.id);
-    if (!stat) return std::unexpected(damaged(std::move(stat).error()));
+    if (!stat) return Codings{.lost = damaged(std::move(stat).error())};
     out.zstd = out.zstd && stat->zstd;
     out.pays = out.pays || stat->zstd;
     out.zstd_bytes += stat->stored_bytes;

@@ -38,11 +38,12 @@ Result<Body> make_body(chunk::ChunkStore& chunks, std::vector<Segment> segments,
 
 /// How a content may be sent besides as it is.
 struct Codings {
-  bool zstd = false;        // every chunk is stored as a zstd frame: their concatenation is the content, coded
-  uint64_t zstd_bytes = 0;  // of all frames
-  bool pays = false;        // some chunk is stored compressed: the store found that it saves at least an eighth
+  bool zstd = false;          // every chunk is stored as a zstd frame: their concatenation is the content, coded
+  uint64_t zstd_bytes = 0;    // of all frames
+  bool pays = false;          // some chunk is stored compressed: the store found that it saves at least an eighth
+  std::optional<Error> lost;  // the store knows already that a chunk is missing: only ranges beside it can be had
 };
 /// Nothing is read but the store's index. Contents of list chunks (hundreds of megabytes) have no codings.
-Result<Codings> codings_of(chunk::ChunkStore& chunks, const chunk::Content& content);
+Codings codings_of(chunk::ChunkStore& chunks, const chunk::Content& content);
 
 }  // namespace hailstone::depot

@@ -67,7 +67,7 @@ Result<FilePtr> stored_file(chunk::ChunkStore& chunks, const volume::Entry& entr
     file->extent = before->extent;
     file->extent_until = before->extent_until;
   } else {
-    TRY(file->codings, codings_of(chunks, content));
+    file->codings = codings_of(chunks, content);
     if (content.refs.empty()) {
       file->body = std::make_shared<const Bytes>(content.inlined);
     } else if (content.refs.size() == 1 && content.depth == 0 && content.bytes <= limits.memory_body_max) {

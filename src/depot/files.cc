@@ -167,7 +167,7 @@ http::Task<http::Response> Depot::serve_key(Ask& ask) {
   std::optional<UnixMicros> due;
   auto file = open_file(ask, *place, due);
   if (!file) co_return error(file.error());
-  if (!ask.view.by_cookie && !page) {
+  if (!ask.view.by_cookie && !page && !(*file)->codings.lost) {
     const UnixMicros until = std::min(place->valid_until.value_or(kForever), due.value_or(kForever));
     const ReleaseNumber channel = ask.view.kind == View::Kind::Pinned ? ReleaseNumber() : ask.view.release;
     uint64_t cost = kHotEntryBytes + as_sent.size();

@@ -73,8 +73,9 @@ Error error_of(const Answer& answer) {
       if (shown++ == kKeysShown) break;
       error.message += "\n  " + printable(key_of(key));
     }
-    if (told["keys"].size() > kKeysShown)
-      error.message += fmt::format("\n  and {} more", told["keys"].size() - kKeysShown);
+    // "key_count" is there when the server's own list is cut.
+    const uint64_t total = told.value("key_count", uint64_t{told["keys"].size()});
+    if (total > kKeysShown) error.message += fmt::format("\n  and {} more", total - kKeysShown);
   }
   if (told.contains("findings") && told["findings"].is_array()) {
     for (const Json& finding : told["findings"])

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kFooter =
     "\nTARGET is VOLUME (its head), VOLUME@draft-7, VOLUME@42, VOLUME@CHANNEL or VOLUME@TAG.\n"
-    "Environment: HAILSTONE_URL, HAILSTONE_KEY, HAILSTONE_DATA (for admin.key).\n\n";
+    "Environment: HAILSTONE_URL, HAILSTONE_KEY, HAILSTONE_CA_FILE, HAILSTONE_DATA (for admin.key).\n\n";
 
 void report(const Context& context, const Error& error) {
   if (context.json) {
@@ -97,6 +97,8 @@ int run(const std::vector<std::string>& arguments, Environment& environment, con
   app.add_option("--key", context.key_option,
                  "Access key KEYID:SECRET [$HAILSTONE_KEY, or admin.key of a local server]")
       ->type_name("KEY");
+  app.add_option("--ca-file", context.ca_file, "Certificates to trust instead of the system's [$HAILSTONE_CA_FILE]")
+      ->type_name("FILE");
   add_server_commands(app, commands);
   add_volume_commands(app, commands);
   add_object_commands(app, commands);

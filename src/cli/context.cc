@@ -38,7 +38,7 @@ std::string Context::key() const {
 }
 
 Result<std::unique_ptr<Api>> Context::new_api() const {
-  TRY(auto transport, environment_.connect(url()));
+  TRY(auto transport, environment_.connect({url(), ca_file.empty() ? variable("HAILSTONE_CA_FILE") : ca_file}));
   ApiOptions options;
   options.url = url();
   options.key = key();

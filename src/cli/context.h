@@ -24,8 +24,8 @@ struct Environment {
   std::ostream& err;
   bool terminal = false;                             // err is one: progress may be drawn
   std::function<const char*(const char*)> variable;  // getenv
-  /// Of the URL chosen; make_transport but in tests.
-  std::function<Result<std::unique_ptr<Transport>>(const std::string& url)> connect;
+  /// make_transport but in tests.
+  std::function<Result<std::unique_ptr<Transport>>(const Server& server)> connect;
   std::function<void(std::chrono::milliseconds)> sleep;  // null: really
 };
 
@@ -37,6 +37,7 @@ class Context {
   bool json = false;
   std::string url_option;
   std::string key_option;
+  std::string ca_file;
 
   std::ostream& out() const { return environment_.out; }
   std::ostream& err() const { return environment_.err; }

@@ -82,7 +82,7 @@ class CliTest : public ::testing::Test {
           const auto at = variables.find(name);
           return at == variables.end() ? nullptr : at->second.c_str();
         },
-        [this](const std::string&) -> Result<std::unique_ptr<Transport>> {
+        [this](const Server&) -> Result<std::unique_ptr<Transport>> {
           return std::make_unique<FakeTransport>([this](const FakeRequest& request) { return serve(request); });
         },
         [this](std::chrono::milliseconds time) { slept += time; }};

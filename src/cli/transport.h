@@ -44,7 +44,11 @@ class Transport {
   virtual Result<Answer> call(const Call& call, const BodySink* sink) = 0;
 };
 
-/// http://host[:port], https://host[:port]. Invalid on anything else. Connects with the first call.
-Result<std::unique_ptr<Transport>> make_transport(const std::string& url);
+struct Server {
+  std::string url;      // http://host[:port][/prefix] or https://...
+  std::string ca_file;  // PEM to trust instead of the system's
+};
+/// Invalid when the URL is none. Connects with the first call.
+Result<std::unique_ptr<Transport>> make_transport(const Server& server);
 
 }  // namespace hailstone::cli

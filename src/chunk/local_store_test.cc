@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "chunk/compression.h"
+#include "chunk/segment_scan.h"
 #include "chunk/test_bytes.h"
 #include "disk/sim_disk.h"
 
@@ -206,17 +207,26 @@ TEST_F(LocalStoreTest, ConcurrentPutsOfTheSameBytesStoreOnce) {
   EXPECT_LT(std::filesystem::file_size(segment()), 1'120'000u);
 }
 
-/// Counts syncs and can hold them back until told otherwise.
-class SlowSyncFile final : public disk::File {
+/// Counts syncs, and can hold back syncs and large writes until told otherwise.
+class SlowFile final : public disk::File {
  public:
   struct Gate {
     std::atomic<int> syncs = 0;
     std::atomic<int> waiting = 0;
     std::atomic<bool> open = true;
+    std::atomic<int> large_waiting = 0;
+    std::atomic<bool> large_open = true;
   };
-  SlowSyncFile(std::unique_ptr<File> file, Gate& gate) : file_(std::move(file)), gate_(gate) {}
+  SlowFile(std::unique_ptr<File> file, Gate& gate) : file_(std::move(file)), gate_(gate) {}
   Result<size_t> read_at(uint64_t offset, std::span<char> out) const override { return file_->read_at(offset, out); }
-  Result<void> write_at(uint64_t offset, ByteView data) override { return file_->write_at(offset, data); }
+  Result<void> write_at(uint64_t offset, ByteView data) override {
+    if (data.size() >= 64u << 10) {
+      ++gate_.large_waiting;
+      gate_.large_open.wait(false);
+      --gate_.large_waiting;
+    }
+    return file_->write_at(offset, data);
+  }
   Result<void> sync() override {
     ++gate_.syncs;
     ++gate_.waiting;
@@ -232,11 +242,11 @@ class SlowSyncFile final : public disk::File {
   Gate& gate_;
 };
 
-class SlowSyncDisk final : public disk::Disk {
+class SlowDisk final : public disk::Disk {
  public:
   Result<std::unique_ptr<disk::File>> open(const std::string& path, disk::OpenMode mode) override {
     TRY(auto file, disk_.open(path, mode));
-    return std::make_unique<SlowSyncFile>(std::move(file), gate);
+    return std::make_unique<SlowFile>(std::move(file), gate);
   }
   Result<void> rename(const std::string& a, const std::string& b) override { return disk_.rename(a, b); }
   Result<void> remove(const std::string& path) override { return disk_.remove(path); }
@@ -249,14 +259,14 @@ class SlowSyncDisk final : public disk::Disk {
   Result<void> sync_directory(const std::string& path) override { return disk_.sync_directory(path); }
   Result<uint64_t> free_bytes(const std::string& path) const override { return disk_.free_bytes(path); }
   Result<std::unique_ptr<disk::DirectoryLock>> lock(const std::string& path) override { return disk_.lock(path); }
-  SlowSyncFile::Gate gate;
+  SlowFile::Gate gate;
 
  private:
   disk::SimDisk disk_;
 };
 
 TEST_F(LocalStoreTest, ReadsAndPutsGoOnDuringASyncAndThoseWhoWaitShareTheNext) {
-  SlowSyncDisk disk;
+  SlowDisk disk;
   auto store = open(disk);
   const Bytes first = noise(1000, 1);
   const ChunkId id = store->put(first, Compress::Never).value();
@@ -280,6 +290,30 @@ TEST_F(LocalStoreTest, ReadsAndPutsGoOnDuringASyncAndThoseWhoWaitShareTheNext) {
   leader.join();
   for (auto& follower : followers) follower.join();
   EXPECT_EQ(disk.gate.syncs, before + 1) << "six callers, one sync";
+}
+
+TEST_F(LocalStoreTest, WhatIsBeingWrittenIsNeverCalledDurable) {
+  SlowDisk disk;
+  auto store = open(disk);
+  ASSERT_TRUE(store->put("first", Compress::Never) && store->sync());
+  disk.gate.large_open = false;
+  const Bytes large = noise(100'000, 1);
+  std::thread writer([&] { EXPECT_TRUE(store->put(large, Compress::Never)); });
+  while (disk.gate.large_waiting == 0) std::this_thread::yield();
+  // Small puts and syncs overtake the large one; what they write down must not vouch for its range.
+  for (uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(store->put(noise(100, 10 + i), Compress::Never) && store->sync());
+  EXPECT_FALSE(store->has(std::vector{ChunkId(sha256(large))}).value()[0]);
+  disk.gate.large_open = true;
+  disk.gate.large_open.notify_all();
+  writer.join();
+  ASSERT_TRUE(store->sync() && store->put("last", Compress::Never) && store->sync());
+  const std::string path = options_.directory + "/00000001.seg";
+  const auto file = disk.open(path, disk::OpenMode::Read).value();
+  const auto scan = scan_segment(*file, 1, kSegmentHeaderBytes, file->size().value()).value();
+  ASSERT_EQ(scan.records.size(), 6u);
+  const uint64_t large_at = scan.records[1].offset;
+  for (size_t i = 1; i < 5; ++i) EXPECT_EQ(scan.records[i].synced_to, large_at);
+  EXPECT_EQ(scan.records[5].synced_to, scan.records[5].offset);
 }
 
 }  // namespace

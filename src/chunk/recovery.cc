@@ -6,8 +6,22 @@
 
 namespace hailstone::chunk {
 namespace {
+
 constexpr uint64_t kSidecarBytesMax = 1ull << 30;
+
+Result<void> write_again(disk::File& file, uint64_t from, uint64_t to) {
+  Bytes bytes(std::min<uint64_t>(to - from, 1u << 20), '\0');
+  while (from < to) {
+    const std::span<char> part(bytes.data(), std::min<uint64_t>(bytes.size(), to - from));
+    TRY(const size_t got, file.read_at(from, part));
+    if (got < part.size()) return fail(Code::Io, fmt::format("file shrank to {} while it was recovered", from + got));
+    TRY_DO(file.write_at(from, {part.data(), part.size()}));
+    from += got;
+  }
+  return {};
 }
+
+}  // namespace
 
 Result<Recovery::Outcome> Recovery::run() {
   TRY(const std::vector<Segment> segments, find_segments());
@@ -137,7 +151,7 @@ Result<void> Recovery::scan_rest(const Segment& segment, bool newest, Contents& 
   TRY(SegmentScan scan, scan_segment(*readable, number, from, segment.size));
   uint64_t floor = newest ? from : ~uint64_t{0};
   for (const ScannedRecord& record : scan.records) floor = std::max(floor, record.synced_to);
-  if (newest && segment.size > from) {
+  if (newest && (segment.size > from || contents.covered == 0)) {
     TRY(const auto file, parts_.disk.open(path(segment_name(number)), disk::OpenMode::Write));
     TRY_DO(settle_tail(segment, *file, scan, floor, from));
   }
@@ -164,7 +178,9 @@ Result<void> Recovery::scan_rest(const Segment& segment, bool newest, Contents& 
 }
 
 /// Everything from `floor` on was written but perhaps never synced, so nobody relies on what is torn there: it is cut
-/// off, or overwritten by a Skip where whole records follow. What remains is then made durable, for it will be served.
+/// off, or overwritten by a Skip where whole records follow. What remains is written again and made durable, for it
+/// will be served: after a failed sync, or the death of a process before its sync, the page cache may show as clean
+/// what the device never got.
 Result<void> Recovery::settle_tail(const Segment& segment, disk::File& file, SegmentScan& scan, uint64_t floor,
                                    uint64_t from) {
   const uint32_t number = segment.header.number;
@@ -198,7 +214,10 @@ Result<void> Recovery::settle_tail(const Segment& segment, disk::File& file, Seg
     position = std::max(position, record.end());
   }
   if (segment.size != end) TRY_DO(file.truncate(end));
+  if (segment.has_header) TRY_DO(write_again(file, 0, kSegmentHeaderBytes));
+  TRY_DO(write_again(file, std::min(end, std::max(floor, from)), end));
   TRY_DO(file.sync());
+  TRY_DO(parts_.disk.sync_directory(parts_.options.directory));
   if (torn_bytes > 0)
     parts_.logger.info("torn end of segment cut",
                        {{"segment", uint64_t{number}}, {"at_bytes", end}, {"torn_bytes", torn_bytes}});

@@ -46,18 +46,18 @@ class StoreModel {
     const ChunkId id(sha256(bytes));
     Fate& fate = fates_[id];
     fate.bytes = bytes;
-    const bool ok = store.put(bytes, compress).has_value();
+    const bool ok = note(store.put(bytes, compress));
     fate.now = ok ? Presence::Yes : fate.now == Presence::Yes ? Presence::Yes : Presence::Maybe;
     if (fate.now != fate.durable) fate.durable = Presence::Maybe;
   }
   void erase(ChunkStore& store, const ChunkId& id) {
     Fate& fate = fates_[id];
-    const bool ok = store.erase(std::span(&id, 1)).has_value();
+    const bool ok = note(store.erase(std::span(&id, 1)));
     fate.now = ok ? Presence::No : Presence::Maybe;
     if (fate.now != fate.durable) fate.durable = Presence::Maybe;
   }
   void sync(ChunkStore& store) {
-    if (!store.sync()) return;
+    if (!note(store.sync())) return;
     for (auto& [id, fate] : fates_) fate.durable = fate.now;
   }
 
@@ -97,6 +97,8 @@ class StoreModel {
     return out;
   }
   const Bytes& bytes(const ChunkId& id) const { return fates_.at(id).bytes; }
+  /// Some call was answered with Io.
+  bool saw_io() const { return saw_io_; }
 
  private:
   enum class Presence : uint8_t { No, Maybe, Yes };
@@ -105,7 +107,13 @@ class StoreModel {
     Presence now = Presence::No;
     Presence durable = Presence::No;
   };
+  template <class T>
+  bool note(const Result<T>& result) {
+    if (!result && result.error().code == Code::Io) saw_io_ = true;
+    return result.has_value();
+  }
   std::map<ChunkId, Fate> fates_;
+  bool saw_io_ = false;
 };
 
 }  // namespace hailstone::chunk

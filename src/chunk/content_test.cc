@@ -67,6 +67,19 @@ TEST(Content, ManyRefsGoIntoListChunks) {
   EXPECT_EQ(read_content(*store, content, 0, bytes.size(), bytes.size()).value(), bytes);
 }
 
+TEST(Content, UpTo96RefsNeedNoList) {
+  auto store = make_memory_store();
+  std::set<size_t> counts;
+  for (size_t size = 10'000; size < 22'000; size += 50) {
+    const Content content = written(*store, noise(size, 8));
+    const size_t chunks = pieces(*store, content, 0, size)->size();
+    EXPECT_EQ(content.depth, chunks <= kRefsMax ? 0 : 1) << chunks;
+    EXPECT_EQ(content.refs.size(), chunks <= kRefsMax ? chunks : 1) << chunks;
+    counts.insert(chunks);
+  }
+  EXPECT_TRUE(counts.contains(kRefsMax) && counts.contains(kRefsMax + 1));
+}
+
 TEST(Content, ManyListChunksReadBack) {
   auto store = make_memory_store();
   const CutOptions tiny{.min_bytes = 64, .average_bytes = 128, .max_bytes = 129};

@@ -150,15 +150,19 @@ TEST(LocalStoreCrash, WhatAFailedSyncLeftIsWrittenAgainWhenReopened) {
     disk.fail_at(at);
     if (auto store = LocalStore::open(disk, options(), log)) work(**store, model, 1);
     disk.fail_at(0);
+    model.crashed();  // the process, not the machine
     {
       auto store = LocalStore::open(disk, options(), log);
       ASSERT_TRUE(store) << store.error().message;
-      for (const ChunkId& id : model.ids()) model.put(**store, Bytes(model.bytes(id)));
+      // All of them, or so few that no new segment makes the directory durable by the way.
+      auto ids = model.ids();
+      if (at % 2 == 0 && ids.size() > 3) ids.resize(3);
+      for (const ChunkId& id : ids) model.put(**store, Bytes(model.bytes(id)));
       model.sync(**store);
       disk.crash();
     }
     disk.restart(SimDisk::CrashMode::Drop, at);
-    reopen_and_check(disk, log, model, at % 2 == 0);
+    reopen_and_check(disk, log, model, at % 3 == 0);
     if (testing::Test::HasFailure()) return;
   }
 }

@@ -183,6 +183,22 @@ TEST(Apply, TakesKeysOfEveryByteAndLength) {
   }
 }
 
+TEST(Apply, RemovingTheStartOfAnyNodeOfAnyLevelJoinsItToTheOneBefore) {
+  MemoryNodes nodes;
+  Model model;
+  apply_to(model, edits_of({{Sweep::Kind::Put, 0, pool().size(), 1, 0}}));
+  const Root root = build(nodes, model);
+  for (const Bytes& key : pool()) {
+    Model less = model;
+    less.erase(key);
+    const std::vector<Edit> removal{{key, std::nullopt, 0}};
+    const Root changed = must(small_apply(nodes, root, removal));
+    ASSERT_EQ(canonical_problem(nodes, changed, less), "") << key;
+    const std::vector<Edit> undo{{key, model[key].value, model[key].weight}};
+    ASSERT_EQ(must(small_apply(nodes, changed, undo)), root) << key;
+  }
+}
+
 TEST(Apply, RefusesKeysAndValuesBeyondTheirLimits) {
   MemoryNodes nodes;
   const auto code = [&](Bytes key, Bytes value) {

@@ -67,7 +67,6 @@ Result<void> Cursor::seek(ByteView key) {
     s.arrive_in_leaf();
     return {};
   }
-  s.path.set_index(index - 1);
   return s.step_to_next_leaf();
 }
 

@@ -44,21 +44,28 @@ void log(const std::vector<Sweep>& sweeps) {
 }
 
 namespace {
+
+/// rc::gen::inRange narrows its range with the size, so that small collections would hold small numbers only.
+template <class T>
+rc::Gen<T> anywhere(T min, T end) {
+  return rc::gen::resize(rc::kNominalSize, rc::gen::inRange<T>(min, end));
+}
+
 rc::Gen<Sweep> sweep_of(const rc::Gen<Sweep::Kind>& kind, const rc::Gen<size_t>& count) {
   const auto stride = rc::gen::weightedElement<size_t>({{6, 1}, {1, 2}, {1, 3}, {1, 9}});
   return rc::gen::build<Sweep>(rc::gen::set(&Sweep::kind, kind),
-                               rc::gen::set(&Sweep::begin, rc::gen::inRange<size_t>(0, pool().size())),
+                               rc::gen::set(&Sweep::begin, anywhere<size_t>(0, pool().size())),
                                rc::gen::set(&Sweep::count, count), rc::gen::set(&Sweep::stride, stride),
-                               rc::gen::set(&Sweep::salt, rc::gen::inRange<uint64_t>(0, 3)));
+                               rc::gen::set(&Sweep::salt, anywhere<uint64_t>(0, 3)));
 }
 }  // namespace
 
 rc::Gen<Sweep> any_sweep() {
   using Kind = Sweep::Kind;
-  return sweep_of(rc::gen::weightedElement<Kind>({{6, Kind::Put}, {4, Kind::Remove}, {1, Kind::Keep}}),
-                  rc::gen::weightedOneOf<size_t>({{3, rc::gen::inRange<size_t>(1, 4)},
-                                                  {2, rc::gen::inRange<size_t>(1, 80)},
-                                                  {2, rc::gen::inRange<size_t>(1, pool().size() + 1)}}));
+  return sweep_of(
+      rc::gen::weightedElement<Kind>({{6, Kind::Put}, {4, Kind::Remove}, {1, Kind::Keep}}),
+      rc::gen::weightedOneOf<size_t>(
+          {{3, anywhere<size_t>(1, 4)}, {2, anywhere<size_t>(1, 80)}, {2, anywhere<size_t>(1, pool().size() + 1)}}));
 }
 
 rc::Gen<std::vector<Sweep>> any_sweeps() {
@@ -68,12 +75,12 @@ rc::Gen<std::vector<Sweep>> any_sweeps() {
 rc::Gen<std::vector<Sweep>> small_sweeps() {
   using Kind = Sweep::Kind;
   const auto kind = rc::gen::element(Kind::Put, Kind::Remove);
-  return rc::gen::resize(6, rc::gen::container<std::vector<Sweep>>(sweep_of(kind, rc::gen::inRange<size_t>(1, 4))));
+  return rc::gen::resize(6, rc::gen::container<std::vector<Sweep>>(sweep_of(kind, anywhere<size_t>(1, 4))));
 }
 
 rc::Gen<Model> big_model() {
-  return rc::gen::map(rc::gen::resize(12, rc::gen::container<std::vector<Sweep>>(sweep_of(
-                                              rc::gen::just(Sweep::Kind::Remove), rc::gen::inRange<size_t>(1, 30)))),
+  return rc::gen::map(rc::gen::resize(12, rc::gen::container<std::vector<Sweep>>(
+                                              sweep_of(rc::gen::just(Sweep::Kind::Remove), anywhere<size_t>(1, 30)))),
                       [](const std::vector<Sweep>& removed) {
                         Model model;
                         apply_to(model, edits_of({{Sweep::Kind::Put, 0, pool().size(), 1, 0}}));

@@ -262,6 +262,36 @@ TEST_F(RocksDatabaseTest, GoesOnWhenAFullDiskHasRoomAgain) {
   EXPECT_NE(*database->get(last_written), std::nullopt);
 }
 
+TEST(RocksDatabaseCrash, OpensAgainAfterACrashAtEveryOperation) {
+  for (const auto mode : {SimDisk::CrashMode::Drop, SimDisk::CrashMode::Keep, SimDisk::CrashMode::Torn}) {
+    const uint64_t seeds = mode == SimDisk::CrashMode::Torn ? 12 : 1;
+    bool met = true;
+    for (uint64_t operation = 1; met; ++operation) {
+      for (uint64_t seed = 1; seed <= seeds; ++seed) {
+        SCOPED_TRACE(testing::Message() << "crash at operation " << operation << ", seed " << seed);
+        SimDisk disk(SimDisk::Growth::Ordered);
+        disk.crash_at(operation);
+        int flushed = -1;  // highest number known to be durable
+        // Two lives, so that an existing database is opened too.
+        for (int life = 0; life < 2; ++life) {
+          auto database = open_rocks_database(disk, {.directory = "db"});
+          if (!database) break;
+          Batch batch;
+          batch.put("number", std::to_string(life));
+          if ((*database)->write(batch) && (*database)->flush()) flushed = life;
+        }
+        met = disk.crashed();
+        disk.restart(mode, operation * 1000 + seed);
+        const auto database = open_rocks_database(disk, {.directory = "db"});
+        ASSERT_TRUE(database) << database.error().message;
+        const auto number = (*database)->get("number");
+        ASSERT_TRUE(number) << number.error().message;
+        EXPECT_GE(*number ? std::stoi(**number) : -1, flushed);
+      }
+    }
+  }
+}
+
 TEST_F(RocksDatabaseTest, DamagedTablesAreCorruptNotWrong) {
   auto database = open();
   for (int number = 0; number < 100; ++number) ASSERT_TRUE(put(*database, std::to_string(number), Bytes(100, 'v')));

@@ -184,6 +184,10 @@ class DiskFileSystem final : public rocksdb::FileSystem {
     return IOStatus::NotSupported("modification times");
   }
   IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) override {
+    // RocksDB renames CURRENT to name a manifest it has just created, and syncs the directory after both: where names
+    // keep no order, the pointer could survive without what it points to.
+    const auto synced = disk_.sync_directory(disk::parent_directory(to));
+    if (!synced) return status_of(synced);
     return status_of(disk_.rename(from, to));
   }
   IOStatus LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** result, IODebugContext*) override {

@@ -169,11 +169,13 @@ TEST_F(RestoreTest, FetchesAgainWhatSomeoneTouched) {
   write_text(out_ + "/a", Bytes(1000, 'X'));
   write_text(out_ + "/b", Bytes(1000, 'X'));
   set_mtime(out_ + "/b", 1'000'000'000, 5);  // a forged mtime: only a copy, which is hashed, can notice
-  RestoreOptions copy = options();
-  copy.reuse = Reuse::Copy;
-  auto restore = Restore::begin(*disk_, copy, server_.manifest());
-  ASSERT_TRUE(restore);
-  EXPECT_EQ((*restore)->wanted(), (std::vector<Bytes>{"a", "b"}));
+  for (const Reuse reuse : {Reuse::HardLink, Reuse::Copy}) {
+    RestoreOptions reusing = options();
+    reusing.reuse = reuse;
+    auto restore = Restore::begin(*disk_, reusing, server_.manifest());
+    ASSERT_TRUE(restore);
+    EXPECT_EQ((*restore)->wanted(), reuse == Reuse::Copy ? (std::vector<Bytes>{"a", "b"}) : (std::vector<Bytes>{"a"}));
+  }
 }
 
 TEST_F(RestoreTest, IgnoresADamagedManifest) {

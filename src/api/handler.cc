@@ -43,9 +43,23 @@ http::Task<std::expected<Bytes, Failure>> read_body(http::RequestBody& body, uin
   co_return std::unexpected(Failure(std::move(bytes).error(), status));
 }
 
+bool waits_for_publishes(Route route) {
+  switch (route) {
+    case Route::Publish:
+    case Route::Revert:
+    case Route::Rollback:
+    case Route::Flip:
+    case Route::CreateVolume:  // a clone does
+    case Route::DiffDraft:     // seals
+      return true;
+    default: return false;
+  }
+}
+
 class Handler final : public http::Handler {
  public:
-  Handler(Context& context, http::BlockingPool& pool) : context_(context), pool_(pool) {}
+  Handler(Context& context, http::BlockingPool& pool, http::BlockingPool& slow_pool)
+      : context_(context), pool_(pool), slow_pool_(slow_pool) {}
 
   http::Task<http::Response> handle(http::Request request) override {
     auto call = prepare(context_, request.head);
@@ -103,8 +117,9 @@ class Handler final : public http::Handler {
       if (!production) co_return std::unexpected(std::move(production).error());
       co_return stream(pool_, *std::move(production));
     }
+    http::BlockingPool& pool = waits_for_publishes(endpoint.route) ? slow_pool_ : pool_;
     co_return finished(
-        co_await http::offload(pool_, [&context = context_, call = std::move(call)] { return run(context, call); }));
+        co_await http::offload(pool, [&context = context_, call = std::move(call)] { return run(context, call); }));
   }
 
   static Answered finished(Outcome outcome) {
@@ -114,10 +129,11 @@ class Handler final : public http::Handler {
 
   Context& context_;
   http::BlockingPool& pool_;
+  http::BlockingPool& slow_pool_;
 };
 
 }  // namespace
 
-std::unique_ptr<http::Handler> Api::make_handler() { return std::make_unique<Handler>(context_, pool_); }
+std::unique_ptr<http::Handler> Api::make_handler() { return std::make_unique<Handler>(context_, pool_, slow_pool_); }
 
 }  // namespace hailstone::api

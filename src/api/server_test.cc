@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <latch>
+#include <thread>
 
 #include "api/testing_server.h"
 #include "mirror/wire.h"
@@ -54,6 +55,20 @@ TEST(Served, AFullPoolIs503AndLater) {
     EXPECT_EQ(refused.json()["error"]["code"], "unavailable");
   }
   release.count_down();
+}
+
+TEST(Served, PublishesThatWaitLeaveTheReadersTheirThreads) {
+  ServedCell cell({.threads = 1});
+  cell.api.cell.create("vol");
+  cell.api.cell.put("vol", "a", "x");
+  auto busy = cell.api.cell.repository.lock_volume((*cell.api.cell.repository.volume("vol"))->record.id);
+  std::vector<std::thread> publishers;
+  for (int i = 0; i < 5; ++i)
+    publishers.emplace_back(
+        [&] { EXPECT_EQ(cell.send("POST", "publish", R"({"items":[{"volume":"vol"}]})").status, 200); });
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(cell.send("GET", "targets/vol/content?key=a").body, "x");
+  busy.unlock();
+  for (auto& publisher : publishers) publisher.join();
 }
 
 TEST(Served, AnUploadOfTenThousandEntries) {

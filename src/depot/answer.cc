@@ -151,7 +151,20 @@ Result<bool> Answers::refresh_extent(File& file) {
   if (!extent) return std::unexpected(damaged(std::move(extent).error()));
   file.extent = *std::move(extent);
   file.extent_until = now + int64_t{options_.extent_reuse_ms} * 1'000'000;
+  in_place_.push_back(file.weak_from_this());
   return true;
+}
+
+void Answers::let_go_of_old_extents() {
+  if (in_place_.empty()) return;
+  const int64_t now = clock_.monotonic_ns();
+  for (; !in_place_.empty(); in_place_.pop_front()) {
+    const auto file = in_place_.front().lock();
+    if (!file) continue;
+    if (file->extent_until > now) break;
+    file->extent = {};
+    file->extent_until = 0;
+  }
 }
 
 Result<void> Answers::set_body(File& file, uint64_t offset, uint64_t length, http::Response& response) {

@@ -1,6 +1,7 @@
 // From a file and a request to a response: conditions, ranges, codings, body.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -23,6 +24,9 @@ class Answers {
  public:
   Answers(chunk::ChunkStore& chunks, http::BlockingPool& pool, const Clock& clock, const Options& options);
 
+  /// Extents keep their segments on the disk: those that were not verified anew are given up here, before each request.
+  void let_go_of_old_extents();
+
   /// The whole answer; nothing when its body is to be compressed on another thread first: answer() does that.
   std::optional<http::Response> at_once(File& file, const http::RequestHead& head, const Facts& facts);
   http::Task<http::Response> answer(FilePtr file, const http::RequestHead& head, const Facts& facts);
@@ -42,7 +46,8 @@ class Answers {
   http::BlockingPool& pool_;
   const Clock& clock_;
   const Options& options_;
-  Lru<chunk::SharedBytes> gzipped_;  // by content hash
+  Lru<chunk::SharedBytes> gzipped_;           // by content hash
+  std::deque<std::weak_ptr<File>> in_place_;  // files with an extent, soonest to end first
 };
 
 }  // namespace hailstone::depot

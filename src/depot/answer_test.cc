@@ -119,6 +119,24 @@ TEST_F(Answering, AVerifiedPlaceIsUsedAgainForAWhile) {
   EXPECT_EQ(store_.extents, 2);
 }
 
+TEST_F(Answering, OldExtentsAreLetGo) {
+  const auto f = file(noise(64u << 10)), g = file(noise(64u << 10, 2));
+  get(f);
+  clock_.advance_micros(600'000);
+  get(g);
+  answers_.let_go_of_old_extents();
+  EXPECT_NE(f->extent.pin, nullptr);
+  clock_.advance_micros(600'000);
+  answers_.let_go_of_old_extents();
+  EXPECT_EQ(f->extent.pin, nullptr);
+  EXPECT_NE(g->extent.pin, nullptr);
+  get(f);
+  clock_.advance_micros(2'000'000);
+  answers_.let_go_of_old_extents();
+  EXPECT_EQ(f->extent.pin, nullptr);
+  EXPECT_EQ(g->extent.pin, nullptr);
+}
+
 TEST_F(Answering, StoredFramesGoOutAsTheyAre) {
   for (size_t size : {size_t{5'000}, size_t{100'000}, size_t{9} << 20}) {
     const Bytes bytes = text(size);

@@ -103,6 +103,7 @@ http::Task<http::Response> Depot::handle(http::Request request) {
     response.headers.add("Allow", "GET, HEAD");
     co_return response;
   }
+  answers_.let_go_of_old_extents();
   const Facts facts = read_facts(head);
   const UnixMicros now = repository_.clock().wall();
   http::Response response;

@@ -64,8 +64,6 @@ Result<FilePtr> stored_file(chunk::ChunkStore& chunks, const volume::Entry& entr
   if (before && before->content == content) {
     file->codings = before->codings;
     file->body = before->body;
-    file->extent = before->extent;
-    file->extent_until = before->extent_until;
   } else {
     file->codings = codings_of(chunks, content);
     if (content.refs.empty()) {

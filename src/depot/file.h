@@ -13,7 +13,7 @@
 namespace hailstone::depot {
 
 /// One thread's. All but `body` and `extent` stay as they were made.
-struct File {
+struct File : std::enable_shared_from_this<File> {
   chunk::Content content;
   Bytes etag;                            // without quotes and coding suffix
   std::optional<int64_t> last_modified;  // Unix seconds; nothing: not sent, and never compared

@@ -105,8 +105,7 @@ Result<FilePtr> Depot::open_file(const Ask& ask, const Place& place, std::option
   std::optional<int64_t> modified;
   if (view.kind == View::Kind::Channel) {
     const ByteView key = place.by_hash ? ByteView(place.found.key) : ByteView(ask.path.key);
-    TRY(modified,
-        modified_.get(store_, view.volume->record.id, view.channel, *view.flips, *place.flip, key, place.found));
+    modified = modified_.get(store_, view.volume->record.id, view.channel, *view.flips, *place.flip, key, place.found);
   } else if (view.kind == View::Kind::Pinned) {
     modified = view.published.seconds();
   }

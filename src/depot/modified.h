@@ -28,8 +28,8 @@ class ModifiedTimes {
   explicit ModifiedTimes(size_t paths_max) : runs_(paths_max) {}
 
   /// `flips`: oldest first, sequences without gaps. `found` is what `key` leads to in flips[index]'s release.
-  Result<int64_t> get(const Store& store, VolumeId volume, ByteView channel, const std::vector<volume::Flip>& flips,
-                      size_t index, ByteView key, const Found& found);
+  int64_t get(const Store& store, VolumeId volume, ByteView channel, const std::vector<volume::Flip>& flips,
+              size_t index, ByteView key, const Found& found);
 
  private:
   struct Run {

@@ -15,9 +15,7 @@ int64_t ask(testing::Cell& cell, ModifiedTimes& times, ByteView key, std::option
   const size_t at = index.value_or(flips->size() - 1);
   const auto found = find(cell.store, flips->at(at).root, key);
   EXPECT_TRUE(found);
-  const auto got = times.get(cell.store, VolumeId(1), "current", *flips, at, key, *found);
-  EXPECT_TRUE(got);
-  return got.value_or(-1);
+  return times.get(cell.store, VolumeId(1), "current", *flips, at, key, *found);
 }
 
 class Modified : public ::testing::Test {
@@ -90,6 +88,19 @@ TEST_F(Modified, TheLookBackIsBoundedAndTheSameWithAndWithoutMemory) {
   const auto flips = cell_.flips("repo");
   EXPECT_EQ(flips->back().sequence, 200u);
   EXPECT_EQ(a(), flips->at(look_back_floor(200) - flips->front().sequence).modified_seconds);
+}
+
+TEST_F(Modified, ACollectedTreeEndsTheRun) {
+  publish("1");
+  const auto lost = cell_.root("repo");
+  publish("1");
+  publish("1");
+  ASSERT_TRUE(cell_.chunks->erase(std::vector<ChunkId>{lost.id}));
+  tree::CachedNodes cold(*cell_.chunks, {});
+  const Store store{cold, *cell_.chunks};
+  const auto flips = cell_.flips("repo");
+  const auto found = find(store, flips->back().root, "a");
+  EXPECT_EQ(times_.get(store, VolumeId(1), "current", *flips, 2, "a", *found), flips->at(1).modified_seconds);
 }
 
 TEST(LookBack, FloorIsBetween32And63FlipsBackAndNeverFalls) {

@@ -36,9 +36,12 @@ Result<Resolved> resolve(const Store& store, const std::vector<volume::Flip>& fl
   std::unordered_set<ChunkId> seen{flips[last].root.id};
   for (size_t i = last; i-- > 0;) {
     if (!seen.insert(flips[i].root.id).second) continue;
-    TRY(auto found, find(store, flips[i].root, key));
-    if (found.kind == Found::Kind::Nothing) continue;
-    if (overlay.enabled && in_grace(flips, i, overlay.grace_seconds, overlay.now)) return answer(std::move(found), i);
+    auto found = find(store, flips[i].root, key);
+    const bool may_answer = overlay.enabled && in_grace(flips, i, overlay.grace_seconds, overlay.now);
+    if (!found && may_answer) return std::unexpected(std::move(found).error());
+    if (!found) break;  // collected meanwhile: whether it was there can't be told, only that it isn't here
+    if (found->kind == Found::Kind::Nothing) continue;
+    if (may_answer) return answer(*std::move(found), i);
     return Resolved{{}, last, true, {}};
   }
   return Resolved{{}, last, false, {}};

@@ -23,9 +23,9 @@ struct Overlay {
 };
 
 struct Resolved {
-  Found found;                            // Nothing: a miss
-  size_t flip = 0;                        // index of the flip whose release answers; of the last one on a miss
-  bool gone = false;                      // a miss, but a release that may no longer answer had it
+  Found found;        // Nothing: a miss
+  size_t flip = 0;    // index of the flip whose release answers; of the last one on a miss
+  bool gone = false;  // a miss, but a release that may no longer answer had it (as far as its tree is still kept)
   std::optional<UnixMicros> valid_until;  // the answer changes then even if nothing is committed
 };
 

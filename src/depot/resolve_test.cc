@@ -100,6 +100,20 @@ TEST_F(Resolve, APinIsAskedFirstWhileInGrace) {
   EXPECT_EQ(at("stamp", true, 1).found.entry.content.inlined, "4");
 }
 
+TEST_F(Resolve, AnUnreadableTreeIsAnErrorOnlyWhileItMayAnswer) {
+  const auto flips = cell_.flips("repo");
+  ASSERT_TRUE(cell_.chunks->erase(std::vector<ChunkId>{flips->at(0).root.id}));
+  tree::CachedNodes cold(*cell_.chunks, {});
+  const Store store{cold, *cell_.chunks};
+  const auto now = resolve(store, *flips, {true, kGrace, cell_.clock.wall()}, "never", {});
+  ASSERT_FALSE(now) << "the release may have it: nobody can say that it is not there";
+  EXPECT_EQ(now.error().code, Code::Corrupt);
+  cell_.clock.advance_seconds(1'000'000);
+  const auto later = resolve(store, *flips, {true, kGrace, cell_.clock.wall()}, "never", {});
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->found.kind, Found::Kind::Nothing);
+}
+
 TEST_F(Resolve, AnEndlessGraceDoesNotOverflow) {
   const auto flips = cell_.flips("repo");
   EXPECT_TRUE(in_grace(*flips, 0, UINT64_MAX, UnixMicros{400'000'000'000'000'000}));

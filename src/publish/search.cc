@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <tuple>
 
 #include "publish/paths.h"
 #include "publish/search_schema.h"
@@ -46,7 +47,9 @@ struct SearchIndex::State {
   // The order of destruction matters: statements, then the database, then its pages.
   PageFile pages;
   std::unique_ptr<SqliteDatabase> database;  // none: an empty index
-  std::optional<Statement> match, key;
+  std::optional<Statement> match;            // keys of an FTS5 expression, by id; found lazily
+  std::optional<Statement> scan;  // keys of all terms in a range, by term; found lazily, unlike those of a prefix
+  std::optional<Statement> key;
   std::mutex turn;  // a SQLite connection serves one thread at a time
 };
 
@@ -60,51 +63,95 @@ Result<std::unique_ptr<SearchIndex>> SearchIndex::open(tree::NodeStore& nodes, c
     TRY_DO(state->pages.open(root));
     TRY(state->database, SqliteDatabase::open(state->pages, SqliteDatabase::Mode::Read, kReaderCacheBytes));
     TRY_DO(verify_search_schema(*state->database));
-    TRY(auto match, state->database->prepare("SELECT rowid FROM words WHERE words MATCH ?1 LIMIT ?2"));
+    TRY_DO(state->database->execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, words, instance)"));
+    TRY(auto match, state->database->prepare("SELECT rowid FROM words WHERE words MATCH ?1"));
+    TRY(auto scan, state->database->prepare("SELECT doc FROM temp.terms WHERE term >= ?1 AND term < ?2"));
     TRY(auto key, state->database->prepare("SELECT key FROM keys WHERE id=?1"));
     state->match.emplace(std::move(match));
+    state->scan.emplace(std::move(scan));
     state->key.emplace(std::move(key));
   }
   return std::unique_ptr<SearchIndex>(new SearchIndex(std::move(state)));
 }
 
+/// One query's way through the index, cheapest and best matches first.
+class SearchIndex::Search {
+ public:
+  Search(State& state, const SearchQuery& query) : state_(state), query_(query) {}
+
+  Result<void> run() {
+    if (!query_.name.empty()) {
+      TRY_DO(match("\"" + query_.name + "\""));
+      TRY_DO(scan(query_.name));
+    }
+    TRY_DO(match(query_.all_words));
+    // Prefixes add little to what is too much already.
+    if (!complete || !query_.last_is_prefix) return {};
+    return query_.words.size() == 1 ? scan(query_.words[0]) : match(query_.all_words_prefix);
+  }
+
+  std::vector<SearchHit> sorted() {
+    std::vector<SearchHit> hits;
+    for (auto& [id, hit] : found_) hits.push_back(std::move(hit));
+    std::ranges::sort(
+        hits, [](const SearchHit& a, const SearchHit& b) { return std::tie(a.rank, a.key) < std::tie(b.rank, b.key); });
+    return hits;
+  }
+
+  bool complete = true;
+
+ private:
+  Result<void> match(const Bytes& expression) {
+    state_.match->bind_text(1, expression);
+    return collect(*state_.match);
+  }
+
+  Result<void> scan(const Bytes& prefix) {
+    const auto end = tree::prefix_successor(prefix);
+    if (!end) return {};  // only 0xff bytes
+    state_.scan->bind_text(1, prefix).bind_text(2, *end);
+    return collect(*state_.scan);
+  }
+
+  /// Up to kSearchCandidatesMax keys that were not found before.
+  Result<void> collect(Statement& ids) {
+    for (size_t rows = 0, fresh = 0;; ++rows) {
+      TRY(const bool row, ids.step());
+      if (!row) return {};
+      const int64_t id = ids.integer(0);
+      if (rows == kRowsMax || (fresh == kSearchCandidatesMax && !found_.contains(id))) {
+        complete = false;
+        ids.reset();
+        return {};
+      }
+      if (found_.contains(id)) continue;
+      TRY(const bool there, state_.key->bind(1, id).step());
+      if (!there) continue;
+      found_.emplace(id, make_hit(query_, state_.key->bytes(0)));
+      state_.key->reset();
+      ++fresh;
+    }
+  }
+
+  static constexpr size_t kRowsMax = 20 * kSearchCandidatesMax;  // a key comes once for each of its terms
+  State& state_;
+  const SearchQuery& query_;
+  std::map<int64_t, SearchHit> found_;
+};
+
 Result<SearchAnswer> SearchIndex::query(ByteView text, size_t limit, size_t offset) const {
   TRY(const SearchQuery query, parse_search_query(text));
   SearchAnswer answer;
   if (!state_->database) return answer;
-  const std::lock_guard lock(state_->turn);
-  std::map<int64_t, SearchHit> found;
-  const auto collect = [&](const Bytes& expression) -> Result<void> {
-    if (expression.empty()) return {};
-    Statement& match = *state_->match;
-    match.bind_text(1, expression).bind(2, static_cast<int64_t>(kSearchCandidatesMax) + 1);
-    size_t rows = 0;
-    for (;;) {
-      TRY(const bool row, match.step());
-      if (!row) return {};
-      if (++rows > kSearchCandidatesMax) {
-        answer.complete = false;
-        match.reset();
-        return {};
-      }
-      const int64_t id = match.integer(0);
-      if (found.contains(id)) continue;
-      TRY(const bool there, state_->key->bind(1, id).step());
-      if (!there) continue;
-      found.emplace(id, make_hit(query, state_->key->bytes(0)));
-      state_->key->reset();
-    }
-  };
-  TRY_DO(collect(query.exact_name));
-  TRY_DO(collect(query.name_prefix));
-  TRY_DO(collect(query.all_words));
-
-  for (auto& [id, hit] : found) answer.hits.push_back(std::move(hit));
-  std::ranges::sort(answer.hits, [](const SearchHit& a, const SearchHit& b) {
-    return std::tie(a.rank, a.key) < std::tie(b.rank, b.key);
-  });
-  const auto begin = answer.hits.begin() + static_cast<ptrdiff_t>(std::min(offset, answer.hits.size()));
-  answer.hits.erase(answer.hits.begin(), begin);
+  {
+    const std::lock_guard lock(state_->turn);
+    Search search(*state_, query);
+    TRY_DO(search.run());
+    answer.hits = search.sorted();
+    answer.complete = search.complete;
+  }
+  answer.hits.erase(answer.hits.begin(),
+                    answer.hits.begin() + static_cast<ptrdiff_t>(std::min(offset, answer.hits.size())));
   if (answer.hits.size() > limit) {
     answer.hits.resize(limit);
     answer.more = true;

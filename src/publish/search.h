@@ -83,6 +83,7 @@ class SearchIndex {
 
  private:
   struct State;
+  class Search;
   explicit SearchIndex(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

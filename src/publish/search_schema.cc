@@ -22,6 +22,8 @@ constexpr const char* kSchema =
 
 }  // namespace
 
+// Merging is done by search_update.cc, a bounded number of pages at a time: left to itself, FTS5 now and then rewrites
+// the whole index within one small update.
 Result<void> create_search_schema(SqliteDatabase& database) {
   TRY_DO(database.execute(fmt::format("PRAGMA user_version={}", kSearchFormat)));
   TRY_DO(database.execute(kKeysTable));
@@ -29,8 +31,8 @@ Result<void> create_search_schema(SqliteDatabase& database) {
   return database.execute(
       fmt::format("INSERT INTO words(words, rank) VALUES('pgsz', {}); "
                   "INSERT INTO words(words, rank) VALUES('hashsize', {}); "
-                  "INSERT INTO words(words, rank) VALUES('automerge', 4); "
-                  "INSERT INTO words(words, rank) VALUES('crisismerge', 16)",
+                  "INSERT INTO words(words, rank) VALUES('automerge', 0); "
+                  "INSERT INTO words(words, rank) VALUES('crisismerge', 256)",
                   kPageBytes - 64, 32u << 20));
 }
 

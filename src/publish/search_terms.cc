@@ -86,16 +86,13 @@ Result<SearchQuery> parse_search_query(ByteView text) {
     return fail(Code::Invalid, fmt::format("search query \"{}\" has no word: use letters or digits", printable(text)));
   if (query.words.size() > kQueryWordsMax)
     return fail(Code::Invalid, fmt::format("search query has {} words, limit {}", query.words.size(), kQueryWordsMax));
-  if (const ByteView whole = trim(text); std::ranges::none_of(whole, is_blank)) {
-    query.name = name_term(whole);
-    query.exact_name = quoted(query.name);
-    query.name_prefix = quoted(query.name) + " *";
-  }
+  if (const ByteView whole = trim(text); std::ranges::none_of(whole, is_blank)) query.name = name_term(whole);
   for (const Bytes& word : query.words) {
     if (!query.all_words.empty()) query.all_words += " AND ";
     query.all_words += quoted(word);
   }
-  if (query.words.back().size() >= kPrefixBytesMin) query.all_words += " *";
+  query.last_is_prefix = query.words.back().size() >= kPrefixBytesMin;
+  query.all_words_prefix = query.all_words + (query.last_is_prefix ? " *" : "");
   return query;
 }
 

@@ -28,13 +28,13 @@ Bytes name_term(ByteView name);
 /// a new kSearchFormat.
 Bytes terms_of_key(ByteView key);
 
-/// A user's query as FTS5 expressions. Each is safe whatever was typed: quoted words of the alphabet above.
+/// A user's query. The FTS5 expressions are safe whatever was typed: quoted words of the alphabet above.
 struct SearchQuery {
   std::vector<Bytes> words;
-  Bytes name;         // name_term of the whole query; empty when it has several words separated by blanks
-  Bytes exact_name;   // FTS5: packages of exactly this name; empty as `name` is
-  Bytes name_prefix;  // FTS5: packages whose name begins so; empty as `name` is
-  Bytes all_words;    // FTS5: keys with all words, the last one as a prefix
+  Bytes name;  // name_term of the whole query; empty when it has several words separated by blanks
+  bool last_is_prefix = false;
+  Bytes all_words;         // FTS5: keys with exactly these words
+  Bytes all_words_prefix;  // FTS5: the same, the last word as a prefix; costs time with the keys that have such a word
 };
 
 /// Invalid: no word in it, too long, too many words.

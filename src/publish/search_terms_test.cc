@@ -48,13 +48,14 @@ TEST(SearchTerms, QuerySyntaxOfSqliteNeverPasses) {
   ASSERT_TRUE(query.has_value());
   EXPECT_EQ(query->all_words,
             "\"a\" AND \"or\" AND \"terms\" AND \"b\" AND \"near\" AND \"c\" AND \"d\" AND \"x\" AND \"y\"");
-  EXPECT_EQ(query->exact_name, "");
-  EXPECT_EQ(parse_search_query("nginx")->all_words, "\"nginx\" *");
-  EXPECT_EQ(parse_search_query(" nginx ")->exact_name, "\"=nginx\"");
+  EXPECT_EQ(query->name, "");
+  EXPECT_EQ(query->all_words_prefix, query->all_words);  // "y" alone would match too much
+  EXPECT_EQ(parse_search_query("nginx")->all_words_prefix, "\"nginx\" *");
+  EXPECT_EQ(parse_search_query(" nginx ")->name, "=nginx");
   rc::check("only the alphabet within quotes", [](const std::string& text) {
     const auto parsed = parse_search_query(text);
     if (!parsed) return;
-    for (const Bytes& expression : {parsed->exact_name, parsed->name_prefix, parsed->all_words}) {
+    for (const Bytes& expression : {parsed->all_words, parsed->all_words_prefix}) {
       bool quoted = false;
       for (const char c : expression) {
         if (c == '"')

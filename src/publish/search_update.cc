@@ -9,6 +9,10 @@ namespace {
 
 constexpr uint64_t kWriterCacheBytes = 32u << 20;
 constexpr size_t kBatchKeys = 8192;  // at most 8 MiB of keys
+// Pages of merging per batch: what the batch itself writes (a page for some 200 keys) times the levels that it will
+// rise through (a factor of 4 each, under 10 in all), and a little for updates of a few keys.
+constexpr size_t kMergePages = 24;
+constexpr size_t kKeysPerMergePage = 16;
 
 /// One update of an open database. Edits go in batches: all look-ups of a batch before its first write, because FTS5
 /// must write out what it has pending before it can be asked.
@@ -40,7 +44,9 @@ class SearchUpdate {
         for (size_t i = 0; i < batch.size(); ++i) {
           TRY(ids[i], id_of(batch[i].key));
         }
+      const uint64_t before = added + removed;
       for (size_t i = 0; i < batch.size(); ++i) TRY_DO(apply(batch[i], ids[i]));
+      if (base_ == Base::Existing && added + removed > before) TRY_DO(merge(added + removed - before));
     }
   }
 
@@ -78,6 +84,12 @@ class SearchUpdate {
       batch.push_back(*std::move(edit));
     }
     return batch;
+  }
+
+  /// Joins some of the segments that earlier updates left, so that their number stays logarithmic.
+  Result<void> merge(uint64_t changed) {
+    return database_.execute(
+        fmt::format("INSERT INTO words(words, rank) VALUES('merge', {})", kMergePages + changed / kKeysPerMergePage));
   }
 
   /// By the key's own term: no index over all keys is kept, which would double the file.

@@ -185,10 +185,11 @@ Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(PageFile& pages, Mo
   if (reading) {
     sqlite3_db_config(connection.database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   } else {
-    // secure_delete also zeroes fresh and freed space: otherwise what memory held before would become part of the file.
+    // secure_delete zeroes fresh and freed space, so that what memory held before never becomes part of the file; FAST:
+    // but does not write pages that became free.
     TRY_DO(
         out->execute(fmt::format("PRAGMA page_size={}; PRAGMA auto_vacuum=NONE; PRAGMA locking_mode=EXCLUSIVE; "
-                                 "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA secure_delete=ON",
+                                 "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA secure_delete=FAST",
                                  kPageBytes)));
   }
   return out;

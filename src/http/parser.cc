@@ -229,7 +229,12 @@ std::optional<Reject> run(llhttp_t& parser, llhttp_type type, std::string_view h
   parser.data = &out;
   out.fields->clear();
   const llhttp_errno_t outcome = llhttp_execute(&parser, head_bytes.data(), head_bytes.size());
-  if (out.complete && (outcome == HPE_PAUSED || outcome == HPE_OK)) return std::nullopt;
+  if (out.complete && (outcome == HPE_PAUSED || outcome == HPE_OK)) {
+    // llhttp lets ": value" pass.
+    for (const Field& f : *out.fields)
+      if (f.name.empty()) return Reject::BadField;
+    return std::nullopt;
+  }
   if (outcome == HPE_UNEXPECTED_CONTENT_LENGTH) return length_conflict(head_bytes);
   if (outcome == HPE_OK || outcome == HPE_PAUSED) return Reject::BadField;
   return reason_of(parser);

@@ -25,7 +25,7 @@ enum class Reject : uint8_t {
   BadChunk,               // 400: chunk size, extension or line end
   BadTrailer,             // 400
   HeadTimeout,            // 408: the server's own, for completeness of the table
-  LengthTooLarge,         // 413: over 2^63-1
+  LengthTooLarge,         // 413: 2^63 and more
   TargetTooLong,          // 414: the request line alone passes the limit
   UnknownExpectation,     // 417
   HeadTooLarge,           // 431

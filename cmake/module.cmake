@@ -5,17 +5,6 @@
 # that does) ever see: an upward include does not compile. tools/check_layers.py checks that direct includes are listed.
 function(module NAME)
   cmake_parse_arguments(M "" "" "SRCS;TESTS;DEPS;LIBS" ${ARGN})
-  foreach(list M_SRCS M_TESTS)  # TEMPORARY: while modules are being written side by side
-    foreach(file ${${list}})
-      if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-        list(REMOVE_ITEM ${list} ${file})
-      endif()
-    endforeach()
-  endforeach()
-  if(NOT M_SRCS)
-    file(WRITE ${CMAKE_BINARY_DIR}/empty_${NAME}.cc "")
-    set(M_SRCS ${CMAKE_BINARY_DIR}/empty_${NAME}.cc)
-  endif()
   set(include_root ${CMAKE_BINARY_DIR}/include/${NAME})
   file(MAKE_DIRECTORY ${include_root})
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${include_root}/${NAME} SYMBOLIC)

@@ -6,6 +6,9 @@
 #include <iostream>
 
 #include "cli/command_line.h"
+#include "server/config.h"
+#include "server/serve.h"
+#include "server/version.h"
 
 int main(int argc, char** argv) {
   using namespace hailstone;
@@ -15,6 +18,12 @@ int main(int argc, char** argv) {
       std::cout,           std::cerr, ::isatty(STDERR_FILENO) == 1, [](const char* name) { return std::getenv(name); },
       cli::make_transport, nullptr};
   cli::Hooks hooks;
-  // The server module registers here: hooks.serve, hooks.sample_config, hooks.check_config, hooks.version.
+  hooks.serve = [](const cli::ServeArguments& a) { return server::serve_main({a.config, a.data, a.listen, a.set}); };
+  hooks.sample_config = server::sample_config;
+  hooks.check_config = [](const std::string& path) -> Result<void> {
+    TRY_DO(server::load_config(path));
+    return {};
+  };
+  hooks.version = server::kVersion;
   return cli::run(std::vector<std::string>(argv + 1, argv + argc), environment, hooks);
 }

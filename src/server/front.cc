@@ -68,13 +68,13 @@ struct FrontShared::Services {
         janitor(j),
         pool({.threads = config.blocking_threads, .queue_max = 1024}),
         status(n),
-        context{.services = {n.repository(), n.publisher(), status, n.signing_key().public_key(), logger}, .administration = {}} {}
+        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), logger}, pool) {}
   Node& node;
   Janitor& janitor;
   KeyAuthorizer authorizer;
   http::BlockingPool pool;
   NodeStatusSource status;
-  api::Context context;
+  api::Api api;
 };
 
 FrontShared::FrontShared(const Config& config, Logger& logger) : config_(config), logger_(logger) {}
@@ -83,6 +83,11 @@ FrontShared::~FrontShared() = default;
 void FrontShared::open(Node& node, Janitor& janitor) {
   services_ = std::make_unique<Services>(node, janitor, config_, logger_);
   ready_.store(true, std::memory_order_release);
+}
+
+void FrontShared::close() {
+  ready_.store(false, std::memory_order_release);
+  services_.reset();
 }
 
 // Alive: the process answers. Ready: the store is open and checked, commands can be committed, and no stop is under way.
@@ -113,7 +118,7 @@ http::Task<http::Response> Front::handle(http::Request request) {
   auto* services = shared_.services();
   if (!services) co_return unavailable("opening the store");
   if (path.starts_with("/api/")) {
-    if (!api_) api_ = std::make_unique<api::Handler>(services->context, services->pool);
+    if (!api_) api_ = services->api.make_handler();
     co_return co_await api_->handle(std::move(request));
   }
   if (!depot_)

@@ -25,7 +25,7 @@ class FrontShared {
   /// /readyz says 503 from here on, so that balancers go elsewhere; requests are still served.
   void drain() { draining_ = true; }
   /// After the server has stopped: forgets the node.
-  void close() { services_.reset(); }
+  void close();
 
   struct Services;
   /// Null until open(). The pointer is written once, before the flag that publishes it.
@@ -56,7 +56,7 @@ class Front final : public http::Handler {
 
   FrontShared& shared_;
   std::unique_ptr<depot::Depot> depot_;  // made at the thread's first request after open()
-  std::unique_ptr<api::Handler> api_;
+  std::unique_ptr<http::Handler> api_;
 };
 
 }  // namespace hailstone::server

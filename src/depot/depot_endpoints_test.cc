@@ -49,6 +49,12 @@ class DepotEndpoints : public ::testing::Test {
   volume::ReleaseRecord base_;
 };
 
+TEST_F(DepotEndpoints, AptFallsBackToTheChannelForFilesOfAnEarlierUpdate) {
+  const auto list = [&](const char* path) { return rig_.get(path, {{"User-Agent", "Debian APT-HTTP/1.3 (2.6.1)"}}).body; };
+  EXPECT_EQ(list("/repo/-/mirrorlist"), "http://depot.test/repo@1/\tpriority:1\nhttp://depot.test/repo/\tpriority:2\n");
+  EXPECT_EQ(list("/repo@1/-/mirrorlist"), "http://depot.test/repo@1/\n");
+}
+
 TEST_F(DepotEndpoints, MirrorlistPointsAtThePinnedRelease) {  // D8
   Got got = rig_.get("/repo/-/mirrorlist", {{"Host", "mirror.example:8080"}});
   EXPECT_EQ(got.status, 200);

@@ -90,6 +90,10 @@ http::Response Depot::serve_mirrorlist(Ask& ask) const {
   const auto from = origin(ask);
   if (!from) return error({Code::Invalid, "the Host field names no host"});
   const Bytes path = ask.request.head.parameter("path").value_or(Bytes());
+  const bool apt = ask.request.head.field("User-Agent").value_or("").find("APT") != std::string_view::npos;
+  if (apt && ask.view.kind == View::Kind::Channel)
+    return uncached("text/plain; charset=utf-8",
+                    apt_mirrorlist(*from, ask.view.volume->record.name, ask.view.release, ask.view.base, path));
   return uncached("text/plain; charset=utf-8", mirrorlist(*from, ask.view.volume->record.name, ask.view.release, path));
 }
 

@@ -48,6 +48,12 @@ Bytes mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteVi
   return fmt::format("{}{}/{}\n", origin, encode_base(volume, release), percent_encode_path(path));
 }
 
+Bytes apt_mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView base, ByteView path) {
+  const Bytes encoded = percent_encode_path(path);
+  return fmt::format("{}{}/{}\tpriority:1\n{}{}/{}\tpriority:2\n", origin, encode_base(volume, release), encoded, origin, base,
+                     encoded);
+}
+
 Bytes metalink(ByteView origin, ByteView volume, ReleaseNumber release, const MetalinkFile& file) {
   const size_t slash = file.path.rfind('/');
   const ByteView name = slash == Bytes::npos ? ByteView(file.path) : ByteView(file.path).substr(slash + 1);

@@ -96,7 +96,7 @@ def against_hailstone(place, runs, trees_count, by_hash):
         return problems, flipper.flips, took
 
 
-NGINX = """daemon off; pid {work}/nginx.pid; error_log {work}/error.log; worker_processes 1;
+NGINX = """daemon off; user root; pid {work}/nginx.pid; error_log {work}/error.log; worker_processes 1;
 events {{ worker_connections 256; }}
 http {{ access_log off; client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/f;
 uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;

@@ -6,7 +6,7 @@ import time
 
 from .node import Node, cpu_seconds, free_port, workspace
 
-NGINX = """daemon off; master_process off; pid {work}/nginx.pid; error_log {work}/error.log; worker_processes 1;
+NGINX = """daemon off; user root; master_process off; pid {work}/nginx.pid; error_log {work}/error.log; worker_processes 1;
 events {{ worker_connections 256; }}
 http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 10000000; keepalive_timeout 75;
 open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s; default_type application/octet-stream;

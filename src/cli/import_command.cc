@@ -39,6 +39,8 @@ class Import {
   Result<void> send();
   Result<void> save_state(Bytes token);
   Result<void> publish();
+  Result<void> drop_draft();
+  Result<Bytes> proved_name();
   int report();
 
   Bytes prefix() const { return at_.path; }
@@ -90,7 +92,15 @@ Result<void> Import::prepare() {
 }
 
 Result<void> Import::open_draft() {
-  if (!arguments_.draft || arguments_.dry_run) return {};
+  if (!arguments_.draft) return {};
+  if (arguments_.dry_run) {
+    // Compared with what a draft would start from.
+    TRY(const Json volume, api_->get(volume_path(at_.volume)));
+    const Json channels = volume.value("channels", Json::object());
+    base_release_ = channels.value("current", uint64_t{0});
+    if (*base_release_ != 0) target_ = fmt::format("{}@{}", at_.volume, *base_release_);
+    return {};
+  }
   TRY(const Json draft,
       api_->send("POST", volume_path(at_.volume, "drafts"), {{"base", nullptr}, {"message", arguments_.message}}));
   draft_ = draft.value("draft", uint64_t{0});
@@ -211,6 +221,28 @@ int Import::report() {
   return whole ? kExitOk : kExitFailure;
 }
 
+Result<void> Import::drop_draft() {
+  TRY_DO(api_->send("DELETE", volume_path(at_.volume, fmt::format("drafts/{}", *draft_)), nullptr));
+  if (!context_.json) context_.note(fmt::format("{} is dropped: nothing has changed", target_));
+  return {};
+}
+
+// What names the server's content now, if that is proved to be exactly what we know; else nothing.
+Result<Bytes> Import::proved_name() {
+  if (!arguments_.draft) {
+    if (totals_.batches == 0) return token_proved_ ? token_ : Bytes();
+    return totals_.exclusive ? totals_.token : Bytes();
+  }
+  // A draft's content lives on as the release it became, if nobody else's changes were merged into that.
+  const Json releases = published_.is_object() ? published_.value("releases", Json::array()) : Json::array();
+  if (releases.size() != 1) return Bytes();
+  const auto number = releases[0].value("release", uint64_t{0});
+  TRY(const Json release, api_->get(volume_path(at_.volume, fmt::format("releases/{}", number))));
+  const auto parent = release.find("parent");
+  const uint64_t parent_number = parent != release.end() && parent->is_number_unsigned() ? parent->get<uint64_t>() : 0;
+  return parent_number == base_release_ ? fmt::format("release:{}", number) : Bytes();
+}
+
 Result<int> Import::run() {
   TRY_DO(prepare());
   TRY_DO(open_draft());
@@ -243,25 +275,14 @@ Result<int> Import::run() {
   const bool failures = std::any_of(results_.begin(), results_.end(),
                                     [](const auto& r) { return r.outcome == mirror::StepResult::Outcome::Failed; }) ||
                         scan_.unreadable.total() > 0;
-  const bool publishing = arguments_.publish && !failures;
-  if (publishing) TRY_DO(publish());
+  // A draft that changes nothing would only become a release equal to its base.
+  const bool empty_draft = arguments_.draft && totals_.batches == 0 && !failures;
+  if (empty_draft) TRY_DO(drop_draft());
+  if (arguments_.publish && !failures && !empty_draft) TRY_DO(publish());
   if (arguments_.publish && failures)
     context_.note(
         fmt::format("not published, as not everything could be read: 'hailstone publish {}' does it anyway", target_));
-  // A draft's content lives on as the release it became, if nobody else's changes were merged into that.
-  Bytes token =
-      totals_.batches == 0 ? (token_proved_ ? token_ : Bytes()) : (totals_.exclusive ? totals_.token : Bytes());
-  if (arguments_.draft) {
-    token.clear();
-    const Json releases = published_.is_object() ? published_.value("releases", Json::array()) : Json::array();
-    if (releases.size() == 1 && releases[0].contains("release") && releases[0]["release"].is_number_unsigned()) {
-      const auto number = releases[0]["release"].get<uint64_t>();
-      TRY(const Json release, api_->get(volume_path(at_.volume, fmt::format("releases/{}", number))));
-      const uint64_t parent =
-          release.contains("parent") && release["parent"].is_number_unsigned() ? release["parent"].get<uint64_t>() : 0;
-      if (parent == base_release_ || number == base_release_) token = fmt::format("release:{}", number);
-    }
-  }
+  TRY(Bytes token, empty_draft ? Result<Bytes>(content_name()) : proved_name());
   if (!token.empty()) {
     if (auto saved = save_state(std::move(token)); !saved)
       context_.note(fmt::format("warning: the next import will compare everything: {}", saved.error().message));

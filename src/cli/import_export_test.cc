@@ -38,6 +38,10 @@ class ImportExportTest : public CliTest {
       return ok(answer);
     }
     if (what == "drafts") return ok({{"draft", 7}, {"base", release_ == 0 ? Json(nullptr) : Json(release_)}});
+    if (request.method == "DELETE" && request.path.ends_with("/drafts/7")) {
+      ++drafts_dropped_;
+      return Answer{204, {}, {}};
+    }
     if (what == "publish") {
       const uint64_t parent = release_++;
       parents_[release_] = parent;
@@ -99,6 +103,7 @@ class ImportExportTest : public CliTest {
   bool damage_next_ = false;
   bool tells_previous_token_ = true;
   uint64_t fetched_ = 0;
+  unsigned drafts_dropped_ = 0;
 };
 
 TEST_F(ImportExportTest, ImportsThenExportsTheSameTree) {
@@ -204,6 +209,16 @@ TEST_F(ImportExportTest, PublishesADraftAndKnowsItAgainByItsRelease) {
   put("c", "3");
   ASSERT_EQ(import({"--draft", "--publish"}).exit, 0);
   EXPECT_EQ(asked("manifest"), 1u);
+}
+
+TEST_F(ImportExportTest, DropsADraftThatChangesNothing) {
+  put("a", "1");
+  ASSERT_EQ(import({"--draft", "--publish"}).exit, 0);
+  const Outcome again = import({"--draft", "--publish"});
+  ASSERT_EQ(again.exit, 0) << again.err;
+  EXPECT_EQ(drafts_dropped_, 1u);
+  EXPECT_EQ(asked("publish"), 0u);
+  EXPECT_EQ(release_, 1u);
 }
 
 TEST_F(ImportExportTest, SaysWhatCouldNotBeReadAndDoesNotPublish) {

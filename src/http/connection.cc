@@ -91,7 +91,7 @@ Task<void> Connection::run() {
       break;
     }
     if (!co_await serve_request()) {
-      transport_.reset_on_close();
+      transport_.reset();
       co_return;
     }
     if (keep_alive_ && co_await drain_body()) continue;
@@ -135,7 +135,10 @@ Task<Connection::Next> Connection::next_request() {
         co_return Next::Request;
       }
     }
-    if (!out_.empty() && !co_await flush()) co_return Next::Over;
+    if (!out_.empty() && !co_await flush()) {
+      transport_.reset();
+      co_return Next::Over;
+    }
     if (worker_.draining() && in_.empty()) co_return Next::Over;
     if (!in_.compact()) in_.grow(2 * in_.capacity());
     Wait wait = requests_ == 0 ? Wait::First : Wait::Idle;
@@ -150,6 +153,8 @@ Task<Connection::Next> Connection::next_request() {
     start_wait(wait, deadline, nullptr);
     const Received received = co_await transport_.receive(in_.space(), in_.space_bytes(), Transport::Eager::No);
     end_wait();
+    // A request that crossed our farewell is still answered.
+    if (expired_ && worker_.draining() && received.count > 0) expired_ = false;
     if (expired_) {
       reject_ = Reject::HeadTimeout;
       co_return wait == Wait::Head ? Next::Rejected : Next::Over;
@@ -470,7 +475,10 @@ Task<bool> Connection::drain_body() {
 
 // Half-closes, then waits for the peer to close, dropping what it still sends.
 Task<void> Connection::linger() {
-  if (!out_.empty() && !co_await flush()) co_return;
+  if (!out_.empty() && !co_await flush()) {
+    transport_.reset();
+    co_return;
+  }
   if (transport_.secure()) co_return;  // its goodbye does the same
   transport_.shutdown_send();
   start_wait(Wait::Linger, coarse_now_ms() + kLingerMs, nullptr);

@@ -125,9 +125,10 @@ void Transport::cancel() {
 
 Task<void> Transport::shutdown_tls() { [[maybe_unused]] const auto [error] = co_await tls_->async_shutdown(kAwait); }
 
-void Transport::reset_on_close() {
+void Transport::reset() {
   SocketError ignored;
   socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  socket_.close(ignored);  // now: the socket's destructor would undo the option
 }
 
 void Transport::shutdown_send() {

@@ -63,9 +63,8 @@ class Transport {
   void shutdown_send();
   /// TLS only: says goodbye and waits for the peer's.
   Task<void> shutdown_tls();
-  /// The next close is a reset: the peer must not take what it has for the whole, nor the kernel keep what it won't
-  /// take.
-  void reset_on_close();
+  /// Closes with a reset: the peer must not take what it has for the whole, nor the kernel keep what it won't take.
+  void reset();
   Socket& socket() { return socket_; }
 
  private:

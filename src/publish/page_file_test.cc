@@ -25,7 +25,7 @@ class PageFileTest : public ::testing::Test {
 };
 
 TEST_F(PageFileTest, BehavesLikeAFileWhateverIsFlushedWhen) {
-  rc::check([this](uint32_t seed) {
+  EXPECT_TRUE(rc::check([this](uint32_t seed) {
     uint32_t state = seed;
     const auto random = [&](uint32_t below) { return (state = state * 1664525u + 1013904223u, (state >> 8) % below); };
     Bytes model;
@@ -55,7 +55,7 @@ TEST_F(PageFileTest, BehavesLikeAFileWhateverIsFlushedWhen) {
     }
     PageFile again = open(*file.flush());
     RC_ASSERT(content(again) == model);
-  });
+  }));
 }
 
 TEST_F(PageFileTest, UnchangedPagesAreSharedAndNotWritten) {

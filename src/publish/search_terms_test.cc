@@ -52,7 +52,7 @@ TEST(SearchTerms, QuerySyntaxOfSqliteNeverPasses) {
   EXPECT_EQ(query->all_words_prefix, query->all_words);  // "y" alone would match too much
   EXPECT_EQ(parse_search_query("nginx")->all_words_prefix, "\"nginx\" *");
   EXPECT_EQ(parse_search_query(" nginx ")->name, "=nginx");
-  rc::check("only the alphabet within quotes", [](const std::string& text) {
+  EXPECT_TRUE(rc::check("only the alphabet within quotes", [](const std::string& text) {
     const auto parsed = parse_search_query(text);
     if (!parsed) return;
     for (const Bytes& expression : {parsed->all_words, parsed->all_words_prefix}) {
@@ -66,7 +66,7 @@ TEST(SearchTerms, QuerySyntaxOfSqliteNeverPasses) {
       }
       RC_ASSERT(!quoted);
     }
-  });
+  }));
 }
 
 }  // namespace

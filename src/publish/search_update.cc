@@ -155,9 +155,7 @@ Result<tree::Root> update_search(tree::NodeStore& nodes, chunk::ChunkStore& chun
     }
     TRY_DO(database->close());
   }
-  // An update that changed nothing must not show in the release: not even as SQLite's change counter.
-  const bool unchanged = !base.empty() && counted.added + counted.removed == 0;
-  TRY(const tree::Root root, unchanged ? Result<tree::Root>(base) : pages.flush());
+  TRY(const tree::Root root, pages.flush());
   counted.pages_written = pages.stats().pages_flushed;
   counted.pages_read = pages.stats().pages_read;
   if (stats != nullptr) *stats = counted;

@@ -25,6 +25,7 @@ constexpr size_t kCoalesceBytesMax = 64u << 10;    // responses to pipelined req
 constexpr uint64_t kDrainBytesMax = 256u << 10;    // of an unread request body, to keep the connection
 constexpr uint64_t kLingerBytesMax = 1u << 20;
 constexpr int64_t kLingerMs = 2000;
+constexpr int64_t kDrainGoodbyeMs = 20;  // for a TLS client's goodbye, when the server stops: ours is sent at once
 
 std::string peer_text(const Socket& socket) {
   SocketError error;
@@ -102,7 +103,8 @@ Task<void> Connection::run() {
   }
   if (transport_.secure()) {
     expired_ = false;
-    start_wait(Wait::Linger, coarse_now_ms() + kLingerMs, nullptr);
+    const int64_t patience_ms = worker_.draining() ? kDrainGoodbyeMs : kLingerMs;
+    start_wait(Wait::Linger, coarse_now_ms() + patience_ms, nullptr);
     co_await transport_.shutdown_tls();
     end_wait();
   }

@@ -84,19 +84,20 @@ struct Outcome {
   bool refused = false;
 };
 
-// Where a job's outcome goes: owned by the coroutine's frame, or by the job when the frame is destroyed first.
+// Starts a job once its coroutine is suspended; `function` is in that coroutine's frame and moves from there. The
+// outcome is shared, for the frame may be destroyed before the job has ended.
 template <class F, class R>
 struct StartJob {
   BlockingPool* pool;
   Executor executor;
   std::shared_ptr<Outcome<R>> outcome;
-  F function;
+  F* function;
 
   template <class Resume>
-  void operator()(Resume resume) {
+  void operator()(Resume resume) const {
     OutstandingJobs& jobs = asio::use_service<OutstandingJobs>(executor.context());
     jobs.begin();
-    std::move_only_function<void()> job = [e = executor, &jobs, out = outcome, f = std::move(function),
+    std::move_only_function<void()> job = [e = executor, &jobs, out = outcome, f = std::move(*function),
                                            r = std::make_unique<Resume>(std::move(resume))]() mutable {
       if (!out->refused) {
         try {
@@ -125,8 +126,8 @@ Task<std::invoke_result_t<F>> offload(BlockingPool& pool, F function) {
   using R = std::invoke_result_t<F>;
   auto outcome = std::make_shared<internal::Outcome<R>>();
   const Executor executor = co_await asio::this_coro::executor;
-  internal::StartJob<F, R> start{&pool, executor, outcome, std::move(function)};
-  co_await asio::async_initiate<const asio::deferred_t&, void()>(std::move(start), asio::deferred);
+  internal::StartJob<F, R> start{&pool, executor, outcome, &function};
+  co_await asio::async_initiate<const asio::deferred_t&, void()>(start, asio::deferred);
   if (outcome->exception) std::rethrow_exception(outcome->exception);
   if (outcome->refused) co_return fail(Code::Unavailable, "too many blocking jobs are queued");
   co_return std::move(*outcome->result);

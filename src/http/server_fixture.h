@@ -244,6 +244,7 @@ class RawSocket {
   }
   bool ended() const { return ended_; }  // by an orderly close
   bool was_reset() const { return reset_; }
+  int fd() const { return fd_; }
 
  private:
   int fd_;

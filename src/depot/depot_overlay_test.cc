@@ -112,6 +112,17 @@ TEST_F(DepotOverlay, EveryIndexOfTheGraceIsThereByHash) {  // D7
   EXPECT_EQ(rig_.get(by_hash("packages 9")).status, 200);
 }
 
+TEST_F(DepotOverlay, ByHashKeepsItsDateSoThatADownloadCanBeResumed) {
+  rig_.cell.put("repo", "dists/Constant", "constant");
+  publish(1);
+  const Bytes date = rig_.get(by_hash("constant")).header("Last-Modified");
+  EXPECT_NE(date, "");
+  publish(2);
+  publish(3);
+  EXPECT_EQ(rig_.get(by_hash("constant")).header("Last-Modified"), date);
+  EXPECT_EQ(rig_.get(by_hash("constant"), {{"Range", "bytes=3-"}, {"If-Range", date}}).status, 206);
+}
+
 TEST_F(DepotOverlay, ByHashOnPinnedPathsIsOfThatRelease) {
   publish(1);
   publish(2);
@@ -134,7 +145,7 @@ TEST_F(DepotOverlay, APublishersOwnByHashFileIsServedAsItIs) {
 TEST_F(DepotOverlay, ARequestKeepsItsReleaseToTheLastByte) {
   // Two chunks: the second is read after a flip took place.
   Bytes big;
-  for (int i = 0; big.size() < (9u << 20); ++i) big += std::to_string(i * 7919);
+  for (uint64_t i = 0; big.size() < (9u << 20); ++i) big += std::to_string(i * 7919);
   rig_.cell.put("repo", "big", big);
   publish(1);
   const testing::ParsedHead parsed("GET", "/repo/big", {});
@@ -149,7 +160,7 @@ TEST_F(DepotOverlay, ARequestKeepsItsReleaseToTheLastByte) {
 
 TEST_F(DepotOverlay, ADamagedChunkMidwayCutsTheConnection) {
   Bytes big;
-  for (int i = 0; big.size() < (9u << 20); ++i) big += std::to_string(i * 7919);
+  for (uint64_t i = 0; big.size() < (9u << 20); ++i) big += std::to_string(i * 7919);
   rig_.cell.put("repo", "big", big);
   publish(1);
   const auto found = find(rig_.cell.store, rig_.cell.root("repo"), "big");

@@ -54,7 +54,7 @@ class DepotServer : public ::testing::Test {
 
 TEST_F(DepotServer, ServesFilesRangesAndHeadsOnOneConnection) {
   Bytes big;
-  for (int i = 0; big.size() < (6u << 20); ++i) big += std::to_string(i * 7919);
+  for (uint64_t i = 0; big.size() < (6u << 20); ++i) big += std::to_string(i * 7919);
   cell_.put("repo", "small", "small");
   cell_.put("repo", "big", big);
   cell_.release("repo");
@@ -75,7 +75,7 @@ TEST_F(DepotServer, ServesFilesRangesAndHeadsOnOneConnection) {
 
 TEST_F(DepotServer, ADamagedChunkCutsTheBodyShort) {
   Bytes big;
-  for (int i = 0; big.size() < (9u << 20); ++i) big += std::to_string(i * 7919);
+  for (uint64_t i = 0; big.size() < (9u << 20); ++i) big += std::to_string(i * 7919);
   cell_.put("repo", "big", big);
   cell_.release("repo");
   auto c = client();

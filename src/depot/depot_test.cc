@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "depot/rig_for_tests.h"
+#include "volume/schema.h"
 
 namespace hailstone::depot {
 namespace {
@@ -107,6 +108,19 @@ TEST_F(DepotFiles, AbsenceIsNeverStored) {
     EXPECT_FALSE(got.has("Last-Modified")) << target;
     EXPECT_EQ(rig_.get(target).status, 404) << target << " asked again";
   }
+}
+
+TEST_F(DepotFiles, ACollectedReleaseIsGone) {
+  rig_.cell.put("repo", "a.txt", "two");
+  rig_.cell.release("repo");
+  replica::Batch batch;
+  batch.erase(volume::schema::release((*rig_.cell.repository.volume("repo"))->record.id, ReleaseNumber(1)));
+  ASSERT_TRUE(rig_.cell.database->write(batch));
+  for (std::string_view target : {"/repo@1/a.txt", "/repo@1/", "/repo@1/none"}) {
+    EXPECT_EQ(rig_.get(target).status, 410) << target;
+    EXPECT_EQ(rig_.get(target).header("Cache-Control"), "no-store");
+  }
+  EXPECT_EQ(rig_.get("/repo@3/a.txt").status, 404) << "not made yet";
 }
 
 TEST_F(DepotFiles, AbsenceEndsWithTheFlipThatBringsTheFile) {

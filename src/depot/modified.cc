@@ -31,10 +31,9 @@ int64_t ModifiedTimes::get(const Store& store, VolumeId volume, ByteView channel
   const uint64_t base = flips.front().sequence;
   const uint64_t asked = flips[index].sequence;
   const uint64_t floor = std::max(base, look_back_floor(asked));
-  const Hash256& content = found.entry.content.sha256;
   const Bytes name = run_key(volume, channel, key);
   Run* known = runs_.find(name);
-  if (known && (known->last > asked || known->content != content)) known = nullptr;
+  if (known && known->last > asked) known = nullptr;
 
   uint64_t first = asked;
   while (first > floor) {
@@ -50,7 +49,7 @@ int64_t ModifiedTimes::get(const Store& store, VolumeId volume, ByteView channel
     }
     --first;
   }
-  if (Run* held = runs_.find(name); !held || held->last <= asked) runs_.put(name, Run{first, asked, content});
+  if (Run* held = runs_.find(name); !held || held->last <= asked) runs_.put(name, Run{first, asked});
   return flips[first - base].modified_seconds;
 }
 

@@ -34,7 +34,6 @@ class ModifiedTimes {
  private:
   struct Run {
     uint64_t first = 0, last = 0;  // sequences; `first` may be later than the run's start, but not than its floor's
-    Hash256 content;
   };
   Lru<Run> runs_;
 };

@@ -13,7 +13,8 @@ STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 
 
 def read_responses(stream, count):
-    """`count` responses from a connection: (status, body, headers, time the last byte came)."""
+    """Up to `count` responses: (status, body, headers). Fewer only after one that announced the connection's end (RFC 9112
+    §9.6: what was pipelined behind it is the client's to send again)."""
     out = []
     for _ in range(count):
         head = b""
@@ -29,7 +30,9 @@ def read_responses(stream, count):
         body = stream.read(length)
         if len(body) != length:
             raise ConnectionError("connection ended in a body")
-        out.append((status, body, head, time.monotonic()))
+        out.append((status, body, head))
+        if re.search(rb"(?i)\r\nconnection: close\r\n", head):
+            break
     return out
 
 
@@ -43,7 +46,7 @@ def reader(kind, port, newest, stop, counts, problems, seed):
     rng = random.Random(seed)
     reads = 0
     connection = stream = None
-    pinned = {}
+    pinned = {}  # what a pinned path said first
     try:
         while not stop.is_set():
             if connection is None:
@@ -61,8 +64,9 @@ def reader(kind, port, newest, stop, counts, problems, seed):
                     paths.append(f"/stamped/{rng.choice(STAMPS)}")
             connection.sendall(b"".join(request(p, close) for p in paths))
             highest = 0
-            for path, (status, body, _, _) in zip(paths, read_responses(stream, depth)):
+            for path, (status, body, head) in zip(paths, read_responses(stream, depth)):
                 reads += 1
+                close = close or b"onnection: close" in head
                 if status != 200:
                     problems.put(f"{kind}: {path}: status {status}")
                     continue

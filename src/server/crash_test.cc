@@ -46,9 +46,9 @@ Config small() {
   return config;
 }
 
-Result<std::unique_ptr<Node>> start(SimDisk& disk) {
+Result<std::unique_ptr<Node>> start(SimDisk& disk, const Config& config = small()) {
   static NullLogger logger;
-  return Node::open(small(), std::make_unique<BorrowedDisk>(disk), logger);
+  return Node::open(config, std::make_unique<BorrowedDisk>(disk), logger);
 }
 
 /// Bytes that differ per key and round: small ones inline, larger ones in chunks of their own.
@@ -196,8 +196,12 @@ INSTANTIATE_TEST_SUITE_P(Modes, NodeCrash, ::testing::Values(SimDisk::CrashMode:
                          });
 
 TEST(NodeDisk, FullDiskRefusesWritesAndKeepsReadsAndRollback) {
+  // Small commands live off the zero-filled log and the database's memory: as in life, there is room in both.
+  Config config = small();
+  config.group_segment_bytes = 1 << 20;
+  config.group_flush_bytes = 1 << 20;
   SimDisk disk;
-  auto node = start(disk);
+  auto node = start(disk, config);
   ASSERT_TRUE(node) << node.error().message;
   Told told;
   ASSERT_TRUE(work(**node, told));

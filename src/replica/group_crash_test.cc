@@ -39,8 +39,8 @@ Result<std::unique_ptr<Node>> start(SimDisk& disk) {
 }
 
 /// Proposes from `first` on, several in flight, until done or the group fails. Returns how many were acknowledged:
-/// always the first ones.
-uint64_t work(Node& node, uint64_t first) {
+/// always the first ones. `refusal`: why one was not.
+uint64_t work(Node& node, uint64_t first, std::string* refusal = nullptr) {
   uint64_t acknowledged = first;
   for (int round = 0; round < kRounds; ++round) {
     std::mutex mutex;
@@ -52,6 +52,7 @@ uint64_t work(Node& node, uint64_t first) {
         {
           const std::lock_guard hold(mutex);
           done[i] = reply.has_value();
+          if (!reply && refusal) *refusal = reply.error().message;
         }
         all.count_down();
       });
@@ -116,7 +117,8 @@ TEST_P(GroupCrash, KeepsEveryAcknowledgedCommandOnce) {
     ASSERT_TRUE(node) << node.error().message;
     expect_whole(disk, **node, acknowledged, proposed);
     const uint64_t count = *CountingMachine::counted(*(*node)->database);
-    EXPECT_EQ(work(**node, count), count + kRounds * kInFlight);
+    std::string refusal;
+    EXPECT_EQ(work(**node, count, &refusal), count + kRounds * kInFlight) << refusal;
     if (HasFatalFailure() || HasNonfatalFailure()) return;
   }
 }

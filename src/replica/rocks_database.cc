@@ -15,6 +15,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "replica/rocks_file_system.h"
 
@@ -25,10 +26,8 @@ using namespace std::chrono_literals;
 using rocksdb::Slice;
 using rocksdb::Status;
 
-/// Flush waits by itself as a rule; these bound the case where it does not.
-constexpr auto kFlushWait = 100ms;
-constexpr int kFlushAttemptsMax = 600;
-constexpr auto kReadyInterval = 100ms;
+constexpr auto kFlushWait = 20ms;  // between looks at whether the disk is full
+constexpr auto kStallWait = 1ms;   // while flush and compaction catch up with the writer
 
 Slice slice(ByteView bytes) { return {bytes.data(), bytes.size()}; }
 ByteView view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
@@ -46,16 +45,16 @@ class SilentLog final : public rocksdb::Logger {
 };
 
 /// Follows how far flushes made the database durable, by RocksDB's own sequence numbers.
-///
-/// DB::Flush cannot be asked: in 7.8, once a Resume() has failed, it returns OK without waiting for the flush it began
-/// (WaitForFlushMemTables leaves on the stale recovery error), and a log trimmed on that word would lose commands.
 class FlushListener final : public rocksdb::EventListener {
  public:
-  /// RocksDB's own recovery from a full disk polls every few seconds and refuses Resume() meanwhile.
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, Status, bool* automatic) override { *automatic = false; }
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason, Status* status) override {
-    if (status->IsNoSpace()) disk_full = true;
+    {
+      const std::lock_guard hold(mutex_);
+      if (failure_.ok()) failure_ = *status;
+    }
+    changed_.notify_all();
   }
 
   void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override { raise(info.largest_seqno); }
@@ -68,17 +67,20 @@ class FlushListener final : public rocksdb::EventListener {
     changed_.notify_all();
   }
 
-  bool wait_for(uint64_t sequence, std::chrono::milliseconds time) {
+  /// False when the time is over; an error that a background job met is final.
+  Result<bool> wait_for(uint64_t sequence, std::chrono::milliseconds time) {
     std::unique_lock hold(mutex_);
-    return changed_.wait_for(hold, time, [&] { return durable_ >= sequence; });
+    changed_.wait_for(hold, time, [&] { return durable_ >= sequence || !failure_.ok(); });
+    if (durable_ >= sequence) return true;
+    TRY_DO(result_of(failure_));
+    return false;
   }
 
-  std::atomic<bool> disk_full = false;  // a background job found it so, and was not resumed since
-
  private:
-  std::mutex mutex_;  // RocksDB's flush thread against ours
+  std::mutex mutex_;  // RocksDB's background threads against ours
   std::condition_variable changed_;
   uint64_t durable_ = 0;
+  Status failure_;
 };
 
 class RocksIterator final : public Iterator {
@@ -131,13 +133,15 @@ class RocksSnapshot final : public Reader {
 
 class RocksDatabase final : public Database {
  public:
-  explicit RocksDatabase(disk::Disk& disk) : env_(make_rocks_env(disk)) {}
+  explicit RocksDatabase(disk::Disk& disk) : env_(make_rocks_env(disk, room_)) {}
+  ~RocksDatabase() override { room_.close(); }
 
   Result<void> open(const RocksOptions& options) {
     rocksdb::DB* db = nullptr;
     const Status status = rocksdb::DB::Open(settings(options), options.directory, &db);
     db_.reset(db);
     TRY_DO(result_of(status));
+    room_.open();
     listener_->raise(db_->GetLatestSequenceNumber());  // without a WAL, what it opened with is in its tables
     return {};
   }
@@ -161,7 +165,14 @@ class RocksDatabase final : public Database {
     }
     rocksdb::WriteOptions options;
     options.disableWAL = true;
-    TRY_DO(persistently([&] { return db_->Write(options, &out); }));
+    options.no_slowdown = true;  // Incomplete instead of a wait that no full disk would end
+    Status status = db_->Write(options, &out);
+    while (status.IsIncomplete()) {
+      if (room_.full()) return full();
+      std::this_thread::sleep_for(kStallWait);
+      status = db_->Write(options, &out);
+    }
+    TRY_DO(result_of(status));
     unflushed_ += out.GetDataSize();
     return {};
   }
@@ -176,47 +187,31 @@ class RocksDatabase final : public Database {
   uint64_t unflushed_bytes() const override { return unflushed_; }
 
   Result<void> ready() override {
-    if (!listener_->disk_full) return {};
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_try_ >= kReadyInterval) {
-      last_try_ = now;
-      refusal_ = resume();
-    }
-    return refusal_;
+    if (room_.full()) return full();
+    return {};
   }
 
  private:
+  static std::unexpected<Error> full() {
+    return fail(Code::Exhausted, "rocksdb: disk full: a flush or compaction waits for room");
+  }
+
   Result<void> flush_to(uint64_t sequence) {
+    TRY(bool durable, listener_->wait_for(sequence, 0ms));
+    if (durable) return {};
     rocksdb::FlushOptions options;
-    options.wait = true;
+    options.wait = false;              // we do, and look at the disk meanwhile
     options.allow_write_stall = true;  // the log grows until this is done
-    for (int attempt = 0; attempt < kFlushAttemptsMax; ++attempt) {
-      if (listener_->wait_for(sequence, 0ms)) return {};
-      TRY_DO(persistently([&] { return db_->Flush(options); }));
-      if (listener_->wait_for(sequence, kFlushWait)) return {};
+    for (bool begun = false; !durable;) {
+      if (room_.full()) return full();
+      if (!begun) {
+        const Status status = db_->Flush(options);
+        if (!status.IsTryAgain()) TRY_DO(result_of(status));  // while writes are held back
+        begun = status.ok();
+      }
+      TRY(durable, listener_->wait_for(sequence, kFlushWait));
     }
-    return fail(Code::Io, fmt::format("rocksdb: sequence number {} is not in a table after {} flushes", sequence,
-                                      kFlushAttemptsMax));
-  }
-
-  /// A flush or compaction that found the disk full stops RocksDB until it is told to try again.
-  template <class Call>
-  Result<void> persistently(Call call) {
-    Status status = call();
-    if (!status.IsNoSpace() && !status.IsIncomplete()) return result_of(status);
-    TRY_DO(resume());
-    status = call();
-    // Incomplete: writes are held back because a background job failed; it will say why when it is resumed.
-    if (status.IsIncomplete()) return fail(Code::Exhausted, error_of(status).message);
-    return result_of(status);
-  }
-
-  Result<void> resume() {
-    const std::lock_guard one(resume_mutex_);
-    listener_->disk_full = false;
-    const Status status = db_->Resume();
-    if (status.IsNoSpace()) listener_->disk_full = true;
-    return result_of(status);
+    return {};
   }
 
   rocksdb::Options settings(const RocksOptions& options) const {
@@ -251,12 +246,10 @@ class RocksDatabase final : public Database {
     return out;
   }
 
+  Room room_;
   std::unique_ptr<rocksdb::Env> env_;
   const std::shared_ptr<FlushListener> listener_ = std::make_shared<FlushListener>();
   std::unique_ptr<rocksdb::DB> db_;
-  std::mutex resume_mutex_;                         // writer and flusher: RocksDB answers a second Resume() with Busy
-  std::chrono::steady_clock::time_point last_try_;  // the writer's only
-  Result<void> refusal_;                            // of the last try
   std::atomic<uint64_t> unflushed_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <rocksdb/system_clock.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace hailstone::replica {
@@ -77,10 +78,11 @@ class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
 
 class WritableFile final : public rocksdb::FSWritableFile {
  public:
-  WritableFile(std::unique_ptr<disk::File> file, uint64_t size) : file_(std::move(file)), size_(size) {}
+  WritableFile(std::unique_ptr<disk::File> file, uint64_t size, Room& room)
+      : file_(std::move(file)), size_(size), room_(room) {}
   using rocksdb::FSWritableFile::Append;
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
-    const auto written = file_->write_at(size_, ByteView(data.data(), data.size()));
+    const auto written = room_.persist([&] { return file_->write_at(size_, ByteView(data.data(), data.size())); });
     if (written) size_ += data.size();
     return status_of(written);
   }
@@ -94,12 +96,36 @@ class WritableFile final : public rocksdb::FSWritableFile {
     return IOStatus::OK();
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
-  IOStatus Sync(const IOOptions&, IODebugContext*) override { return status_of(file_->sync()); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    return status_of(room_.persist([&] { return file_->sync(); }));
+  }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
 
  private:
   std::unique_ptr<disk::File> file_;
   uint64_t size_;
+  Room& room_;
+};
+
+/// RocksDB opens a write-ahead log even where no write uses it.
+class NoLogFile final : public rocksdb::FSWritableFile {
+ public:
+  using rocksdb::FSWritableFile::Append;
+  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
+    size_ += data.size();
+    return IOStatus::OK();
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override {
+    size_ = size;
+    return IOStatus::OK();
+  }
+  IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
+
+ private:
+  uint64_t size_ = 0;
 };
 
 class Directory final : public rocksdb::FSDirectory {
@@ -122,7 +148,7 @@ class FileLock final : public rocksdb::FileLock {
 
 class DiskFileSystem final : public rocksdb::FileSystem {
  public:
-  explicit DiskFileSystem(disk::Disk& disk) : disk_(disk) {}
+  DiskFileSystem(disk::Disk& disk, Room& room) : disk_(disk), room_(room) {}
   const char* Name() const override { return "hailstone-disk"; }
 
   IOStatus NewSequentialFile(const std::string& path, const FileOptions&,
@@ -139,11 +165,15 @@ class DiskFileSystem final : public rocksdb::FileSystem {
   }
   IOStatus NewWritableFile(const std::string& path, const FileOptions&,
                            std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext*) override {
-    return status_of(open_writable(path, Existing::Empty, result));
+    if (path.ends_with(".log")) {
+      *result = std::make_unique<NoLogFile>();
+      return IOStatus::OK();
+    }
+    return status_of(room_.persist([&] { return open_writable(path, Existing::Empty, result); }));
   }
   IOStatus ReopenWritableFile(const std::string& path, const FileOptions&,
                               std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext*) override {
-    return status_of(open_writable(path, Existing::Extend, result));
+    return status_of(room_.persist([&] { return open_writable(path, Existing::Extend, result); }));
   }
   IOStatus NewDirectory(const std::string& path, const IOOptions&, std::unique_ptr<rocksdb::FSDirectory>* result,
                         IODebugContext*) override {
@@ -186,9 +216,10 @@ class DiskFileSystem final : public rocksdb::FileSystem {
   IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) override {
     // RocksDB renames CURRENT to name a manifest it has just created, and syncs the directory after both: where names
     // keep no order, the pointer could survive without what it points to.
-    const auto synced = disk_.sync_directory(disk::parent_directory(to));
-    if (!synced) return status_of(synced);
-    return status_of(disk_.rename(from, to));
+    return status_of(room_.persist([&]() -> Result<void> {
+      TRY_DO(disk_.sync_directory(disk::parent_directory(to)));
+      return disk_.rename(from, to);
+    }));
   }
   IOStatus LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** result, IODebugContext*) override {
     auto lock = disk_.lock(path);
@@ -224,15 +255,15 @@ class DiskFileSystem final : public rocksdb::FileSystem {
       TRY_DO(file->truncate(0));
       size = 0;
     }
-    *result = std::make_unique<WritableFile>(std::move(file), size);
+    *result = std::make_unique<WritableFile>(std::move(file), size, room_);
     return {};
   }
 
   disk::Disk& disk_;
+  Room& room_;
 };
 
-/// RocksDB's flush thread sleeps a second after each failure, and closing waits for it. It need not: a failed flush is
-/// only tried again when the group asks for it.
+/// RocksDB's flush thread sleeps a second after a failure, and closing waits for it.
 class ShortSleepClock final : public rocksdb::SystemClockWrapper {
  public:
   using SystemClockWrapper::SystemClockWrapper;
@@ -245,7 +276,8 @@ class ShortSleepClock final : public rocksdb::SystemClockWrapper {
 
 class DiskEnv final : public rocksdb::EnvWrapper {
  public:
-  explicit DiskEnv(disk::Disk& disk) : EnvWrapper(rocksdb::NewCompositeEnv(std::make_shared<DiskFileSystem>(disk))) {
+  DiskEnv(disk::Disk& disk, Room& room)
+      : EnvWrapper(rocksdb::NewCompositeEnv(std::make_shared<DiskFileSystem>(disk, room))) {
     system_clock_ = std::make_shared<ShortSleepClock>(system_clock_);
   }
   const char* Name() const override { return "hailstone-env"; }
@@ -253,7 +285,23 @@ class DiskEnv final : public rocksdb::EnvWrapper {
 
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> make_rocks_env(disk::Disk& disk) { return std::make_unique<DiskEnv>(disk); }
+void Room::close() {
+  {
+    const std::lock_guard hold(mutex_);
+    waits_ = false;
+  }
+  closed_.notify_all();
+}
+
+bool Room::pause() {
+  constexpr auto kRetryInterval = std::chrono::milliseconds(20);
+  std::unique_lock hold(mutex_);
+  return !closed_.wait_for(hold, kRetryInterval, [&] { return !waits_; });
+}
+
+std::unique_ptr<rocksdb::Env> make_rocks_env(disk::Disk& disk, Room& room) {
+  return std::make_unique<DiskEnv>(disk, room);
+}
 
 Error error_of(const rocksdb::Status& status) {
   Code code = Code::Io;

@@ -32,10 +32,11 @@ std::unexpected<Refusal> signature_mismatch(std::string_view access_key_id, Byte
               403,
               "The request signature we calculated does not match the signature you provided. Check your key and "
               "signing method.",
-              {{"AWSAccessKeyId", Bytes(access_key_id)},
-               {"StringToSign", Bytes(string_to_sign)},
-               {"SignatureProvided", Bytes(provided)},
-               {"StringToSignBytes", spaced_hex(string_to_sign)}}};
+              {}};
+  if (!access_key_id.empty()) out.details.emplace_back("AWSAccessKeyId", access_key_id);
+  out.details.emplace_back("StringToSign", string_to_sign);
+  out.details.emplace_back("SignatureProvided", provided);
+  out.details.emplace_back("StringToSignBytes", spaced_hex(string_to_sign));
   if (!canonical.empty()) {
     out.details.emplace_back("CanonicalRequest", canonical);
     out.details.emplace_back("CanonicalRequestBytes", spaced_hex(canonical));

@@ -11,7 +11,7 @@
 namespace hailstone::s3auth {
 
 std::unexpected<Refusal> unknown_key(std::string_view access_key_id);
-/// `canonical` empty where the scheme has none.
+/// `access_key_id` is empty within a body (the request's own signature was good), `canonical` where there is none.
 std::unexpected<Refusal> signature_mismatch(std::string_view access_key_id, ByteView string_to_sign,
                                             std::string_view provided, ByteView canonical);
 std::unexpected<Refusal> bad_uri();

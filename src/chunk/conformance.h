@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -150,6 +153,156 @@ TEST_P(StoreConformance, ErasedChunksAreGoneAndCanComeBack) {
   EXPECT_EQ(put(bytes), id);
   expect_bytes(id, bytes);
   EXPECT_EQ(store().stats().chunks, 2u);
+}
+
+TEST_P(StoreConformance, ACollectionErasesWhatNobodyHolds) {
+  const ChunkId a = put("a"), b = put("b"), none(sha256("none"));
+  const auto token = store().begin_collection();
+  ASSERT_TRUE(token) << token.error().message;
+  const std::vector<ChunkId> ids{b, none};
+  const std::vector<bool> gone{true, true};
+  EXPECT_EQ(store().collect(*token, ids).value(), gone);
+  EXPECT_FALSE(has(b));
+  EXPECT_TRUE(has(a));
+  store().end_collection(*token);
+  EXPECT_EQ(store().collect(*token, std::vector{a}).error().code, Code::Conflict);
+  EXPECT_TRUE(has(a));
+}
+
+TEST_P(StoreConformance, WhatASessionPutOrTouchedStaysUntilACollectionAfterItsEnd) {
+  const ChunkId again = put("put again"), touched = put("touched"), idle = put("idle");
+  store().end_collection(store().begin_collection().value());  // what is new since the last one stays as a whole
+  auto session = store().begin_writes();
+  const ChunkId fresh = put("fresh");
+  put("put again");
+  ASSERT_TRUE(store().touch(std::vector{touched}));
+  const std::vector<ChunkId> ids{again, touched, idle, fresh};
+  const std::vector<bool> only_idle{false, false, true, false}, the_rest{true, true, true, true};
+  const auto first = store().begin_collection();
+  EXPECT_EQ(first->sessions, 1u);
+  EXPECT_EQ(store().collect(*first, ids).value(), only_idle);
+  session.reset();
+  EXPECT_EQ(store().collect(*first, ids).value(), only_idle) << "this collection began before the commit";
+  const auto second = store().begin_collection();
+  EXPECT_EQ(store().collect(*second, ids).value(), the_rest);
+  EXPECT_EQ(store().stats().chunks, 0u);
+}
+
+TEST_P(StoreConformance, WhatIsPutOrTouchedDuringACollectionStays) {
+  const ChunkId again = put("put again"), touched = put("touched"), idle = put("idle");
+  const auto token = store().begin_collection();
+  auto session = store().begin_writes();
+  const ChunkId fresh = put("fresh");
+  put("put again");
+  ASSERT_TRUE(store().touch(std::vector{touched}));
+  const std::vector<ChunkId> ids{again, touched, idle, fresh};
+  EXPECT_EQ(store().collect(*token, ids).value(), (std::vector<bool>{false, false, true, false}));
+  const ChunkId back = put("idle");
+  EXPECT_EQ(store().collect(*token, std::vector{back}).value(), std::vector<bool>{false});
+}
+
+TEST_P(StoreConformance, AddedSinceTellsEachNewChunk) {
+  std::set<ChunkId> all, told;
+  Position at;
+  const auto read = [&] {
+    for (bool more = true; more;) {
+      const auto added = store().added_since(at);
+      ASSERT_TRUE(added) << added.error().message;
+      told.insert(added->ids.begin(), added->ids.end());
+      more = added->more;
+      EXPECT_GE(added->next, at);
+      at = added->next;
+    }
+  };
+  read();
+  for (int round = 0; round < 5; ++round) {
+    told.clear();
+    all.clear();
+    for (int i = 0; i < 300; ++i) all.insert(put(noise(i % 50 == 7 ? 70'000 : 200, round * 1000 + i)));
+    read();
+    EXPECT_EQ(told, all);
+    told.clear();
+    put(noise(200, round * 1000));
+    read();
+    EXPECT_THAT(told, testing::IsEmpty()) << "it was there";
+    if (round % 2 == 1) rig_->reopen();
+  }
+}
+
+TEST_P(StoreConformance, AddedSinceMissesNothingThatManyThreadsPut) {
+  std::vector<std::thread> threads;
+  std::vector<std::set<ChunkId>> put_by(3);
+  std::atomic<int> working = 3;
+  for (size_t t = 0; t < 3; ++t)
+    threads.emplace_back([&, t] {
+      const std::shared_ptr<void> done(nullptr, [&](void*) { --working; });
+      for (size_t i = 0; i < 200; ++i) {
+        const auto id = store().put(noise(i % 10 == 3 ? 70'000 : 300, t * 1000 + i), Compress::Never);
+        ASSERT_TRUE(id);
+        put_by[t].insert(*id);
+      }
+    });
+  std::set<ChunkId> told;
+  Position at;
+  for (bool last = false; !last;) {
+    last = working == 0;
+    const auto added = store().added_since(at);
+    ASSERT_TRUE(added) << added.error().message;
+    told.insert(added->ids.begin(), added->ids.end());
+    at = added->next;
+    if (added->more) last = false;
+  }
+  for (auto& thread : threads) thread.join();
+  std::set<ChunkId> all;
+  for (const auto& ids : put_by) all.insert(ids.begin(), ids.end());
+  EXPECT_EQ(told, all);
+}
+
+// Each writer keeps a set of chunks as if it had committed them, under a session from put to commit; the collector
+// takes whatever no commit names. Nothing committed may be lost, however the two interleave.
+TEST_P(StoreConformance, NoCommittedChunkIsCollected) {
+  std::mutex mutex;
+  std::multiset<ChunkId> committed;
+  std::atomic<int> working = 3;
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < 3; ++t)
+    threads.emplace_back([&, t] {
+      const std::shared_ptr<void> done(nullptr, [&](void*) { --working; });  // also when an assertion ends it
+      for (size_t i = 0; i < 400; ++i) {
+        const Bytes bytes = "shared " + std::to_string((i * 7 + t) % 23);
+        std::vector<ChunkId> ids;
+        {
+          const auto session = store().begin_writes();
+          const auto id = store().put(bytes, Compress::Never);
+          ASSERT_TRUE(id);
+          ids.push_back(*id);
+          std::this_thread::yield();
+          std::lock_guard lock(mutex);
+          committed.insert(*id);
+        }
+        ASSERT_TRUE(store().get(ids[0])) << "committed, and gone";
+        std::lock_guard lock(mutex);
+        committed.erase(committed.find(ids[0]));
+      }
+    });
+  std::vector<ChunkId> all;
+  for (int i = 0; i < 23; ++i) all.push_back(ChunkId(sha256("shared " + std::to_string(i))));
+  while (working > 0) {
+    const auto token = store().begin_collection();
+    ASSERT_TRUE(token);
+    std::vector<ChunkId> garbage;
+    {
+      std::lock_guard lock(mutex);
+      for (const ChunkId& id : all)
+        if (!committed.contains(id)) garbage.push_back(id);
+    }
+    ASSERT_TRUE(store().collect(*token, garbage));
+    store().end_collection(*token);
+  }
+  for (auto& thread : threads) thread.join();
+  const auto token = store().begin_collection();
+  ASSERT_TRUE(store().collect(*token, all));
+  EXPECT_EQ(store().stats().chunks, 0u);
 }
 
 TEST_P(StoreConformance, StatsCountWhatIsThere) {

@@ -8,12 +8,14 @@
 #include <set>
 
 #include "chunk/compression.h"
+#include "chunk/epochs.h"
 #include "chunk/id_locks.h"
 #include "chunk/index.h"
 #include "chunk/quarantine.h"
 #include "chunk/records.h"
 #include "chunk/recovery.h"
 #include "chunk/segment_files.h"
+#include "chunk/segment_scan.h"
 #include "chunk/segment_writer.h"
 #include "chunk/usage.h"
 
@@ -24,6 +26,13 @@ constexpr uint64_t kVerifyBatch = 1u << 20;  // index slots sorted at once by ve
 
 std::unexpected<Error> absent(const ChunkId& id) {
   return fail(Code::NotFound, fmt::format("chunk {}: not in this store", id.brief()));
+}
+
+std::vector<ChunkId> sorted_once(std::span<const ChunkId> ids) {
+  std::vector<ChunkId> out(ids.begin(), ids.end());
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 /// All that is known of an id when the record's header is lost.
@@ -55,10 +64,14 @@ class LocalStoreFiles final : public LocalStore {
   Result<Stat> stat(const ChunkId& id) override;
   Result<Extent> extent(const ChunkId& id, Form form, uint64_t offset, uint64_t length) override;
   Result<std::vector<bool>> has(std::span<const ChunkId> ids) override;
-  // Nothing collects yet, so being there is enough.
-  Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override { return has(ids); }
+  Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override;
   Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) override;
   Result<void> erase(std::span<const ChunkId> ids) override;
+  std::unique_ptr<WriteSession> begin_writes() override { return epochs_->begin_session(); }
+  Result<CollectionToken> begin_collection() override;
+  Result<std::vector<bool>> collect(const CollectionToken& token, std::span<const ChunkId> ids) override;
+  void end_collection(const CollectionToken& token) override { epochs_->end_collection(token); }
+  Result<Added> added_since(const Position& from) override;
   Stats stats() const override;
   std::vector<Damage> quarantine() const override { return quarantine_.list(); }
   Result<uint64_t> verify_all(const std::function<bool()>& stop) override;
@@ -78,7 +91,8 @@ class LocalStoreFiles final : public LocalStore {
   std::unexpected<Error> damaged(const Index::Slot& slot, const ChunkId& id, const std::string& what);
   SegmentEntry describe(Location at, uint64_t prefix);
   Result<void> store(const ChunkId& id, ByteView bytes, Compress compress, const Match& old);
-  Result<void> erase_batch(std::span<const ChunkId> ids);
+  Result<void> erase_batch(std::span<const ChunkId> ids, const CollectionToken* token, std::set<ChunkId>* kept);
+  Result<std::vector<SegmentEntry>> entries_of(uint32_t segment, uint64_t from);
   void forget(uint64_t prefix, Location at);
   void write_sidecars();
   Result<void> verify(const Index::Slot& slot);
@@ -90,7 +104,8 @@ class LocalStoreFiles final : public LocalStore {
   SegmentFiles files_;
   Compressor compressor_;
   Records records_;
-  mutable std::optional<SegmentWriter> writer_;  // after recover()
+  mutable std::optional<SegmentWriter> writer_;  // after recover(), like epochs_
+  std::optional<Epochs> epochs_;
   Index index_;
   Usage usage_;
   Quarantine quarantine_;
@@ -127,6 +142,7 @@ Result<void> LocalStoreFiles::recover() {
   if (outcome.active) active_at_open_ = outcome.active->header.number;
   writer_.emplace(disk_, options_, files_, std::move(outcome.active), outcome.next_number);
   records_.attach(*writer_);
+  epochs_.emplace(writer_->position(), options_.touched_ids_max);
   if (options_.verify_on_open) TRY_DO(verify_all([] { return false; }));
   return {};
 }
@@ -263,7 +279,10 @@ Result<ChunkId> LocalStoreFiles::put(ByteView bytes, Compress compress) {
   {
     IdLocks::Guard guard(id_locks_, std::span(&id, 1));
     TRY(const Match old, look_up(id));
-    if (old.standing == Standing::Present) return id;
+    if (old.standing == Standing::Present) {
+      epochs_->touched(prefix_of(id));
+      return id;
+    }
     TRY_DO(store(id, bytes, compress, old));
   }
   if (writer_->has_finished()) write_sidecars();
@@ -324,17 +343,47 @@ Result<void> LocalStoreFiles::sync() {
   return quarantine_.sync();
 }
 
+Result<std::vector<bool>> LocalStoreFiles::touch(std::span<const ChunkId> ids) {
+  std::vector<bool> out;
+  out.reserve(ids.size());
+  for (const ChunkId& id : ids) {
+    IdLocks::Guard guard(id_locks_, std::span(&id, 1));
+    TRY(const Match match, look_up(id));
+    out.push_back(match.standing == Standing::Present);
+    if (out.back()) epochs_->touched(prefix_of(id));
+  }
+  return out;
+}
+
 Result<void> LocalStoreFiles::erase(std::span<const ChunkId> ids) {
-  std::vector<ChunkId> sorted(ids.begin(), ids.end());
-  std::sort(sorted.begin(), sorted.end());
-  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  const std::vector<ChunkId> sorted = sorted_once(ids);
   for (size_t i = 0; i < sorted.size(); i += kErasedIdsMax)
-    TRY_DO(erase_batch(std::span(sorted).subspan(i, std::min(kErasedIdsMax, sorted.size() - i))));
+    TRY_DO(erase_batch(std::span(sorted).subspan(i, std::min(kErasedIdsMax, sorted.size() - i)), nullptr, nullptr));
   if (writer_->has_finished()) write_sidecars();
   return {};
 }
 
-Result<void> LocalStoreFiles::erase_batch(std::span<const ChunkId> ids) {
+Result<CollectionToken> LocalStoreFiles::begin_collection() {
+  return epochs_->begin_collection([&]() -> Result<Position> { return writer_->position(); });
+}
+
+Result<std::vector<bool>> LocalStoreFiles::collect(const CollectionToken& token, std::span<const ChunkId> ids) {
+  TRY_DO(epochs_->check(token));
+  const std::vector<ChunkId> sorted = sorted_once(ids);
+  std::set<ChunkId> kept;
+  for (size_t i = 0; i < sorted.size(); i += kErasedIdsMax)
+    TRY_DO(erase_batch(std::span(sorted).subspan(i, std::min(kErasedIdsMax, sorted.size() - i)), &token, &kept));
+  if (writer_->has_finished()) write_sidecars();
+  std::vector<bool> out;
+  out.reserve(ids.size());
+  for (const ChunkId& id : ids) out.push_back(!kept.contains(id));
+  return out;
+}
+
+/// With a token, what it protects stays and is told in `kept`: decided and erased under the ids' locks, so that a put
+/// or touch comes either before, and is seen, or after, and finds nothing.
+Result<void> LocalStoreFiles::erase_batch(std::span<const ChunkId> ids, const CollectionToken* token,
+                                          std::set<ChunkId>* kept) {
   IdLocks::Guard guard(id_locks_, ids);
   std::vector<ChunkId> present;
   std::vector<Location> places;
@@ -342,6 +391,11 @@ Result<void> LocalStoreFiles::erase_batch(std::span<const ChunkId> ids) {
   for (const ChunkId& id : ids) {
     TRY(const Match match, look_up(id));
     if (match.standing == Standing::Absent) continue;
+    if (token != nullptr &&
+        epochs_->protects(*token, prefix_of(id), {.segment = match.at.segment(), .offset = match.at.offset()})) {
+      kept->insert(id);
+      continue;
+    }
     present.push_back(id);
     places.push_back(match.at);
     payload += id.view();
@@ -354,6 +408,48 @@ Result<void> LocalStoreFiles::erase_batch(std::span<const ChunkId> ids) {
   TRY_DO(writer_->append(header, payload, present, SegmentWriter::Room::UseReserve));
   for (size_t i = 0; i < present.size(); ++i) forget(prefix_of(present[i]), places[i]);
   return {};
+}
+
+Result<ChunkStore::Added> LocalStoreFiles::added_since(const Position& from) {
+  TRY_DO(writer_->sync());
+  for (Position at = from;; at = {.segment = at.segment + 1, .offset = 0}) {
+    Added out{.ids = {}, .next = at, .more = false};
+    if (const auto active = writer_->active_since(at)) {
+      for (const SegmentEntry& entry : active->entries) out.ids.push_back(entry.id);
+      out.next.offset = active->next;
+      return out;
+    }
+    const Position end = writer_->position();
+    if (at.segment >= end.segment) return out;
+    TRY(const auto entries, entries_of(at.segment, at.offset));
+    for (const SegmentEntry& entry : entries) out.ids.push_back(entry.id);
+    out.next = {.segment = at.segment + 1, .offset = 0};
+    out.more = true;
+    if (!out.ids.empty()) return out;
+  }
+}
+
+/// Chunks that a finished segment holds from an offset on, from its index file or, without one, from itself. Nothing
+/// of a segment that is gone.
+Result<std::vector<SegmentEntry>> LocalStoreFiles::entries_of(uint32_t segment, uint64_t from) {
+  std::vector<SegmentEntry> out;
+  const auto keep = [&](const SegmentEntry& entry) {
+    if (!entry.erased() && entry.offset() >= from) out.push_back(entry);
+  };
+  const auto bytes = disk::read_file(disk_, options_.directory + "/" + sidecar_name(segment), 1ull << 30);
+  if (bytes)
+    if (const auto sidecar = Sidecar::decode(*bytes); sidecar && sidecar->segment.number == segment) {
+      for (const SegmentEntry& entry : sidecar->entries) keep(entry);
+      return out;
+    }
+  auto file = files_.open(segment);
+  if (!file && file.error().code == Code::NotFound) return out;
+  if (!file) return std::unexpected(std::move(file).error());
+  TRY(const uint64_t size, (*file)->size());
+  TRY(const SegmentScan scan, scan_segment(**file, segment, std::max<uint64_t>(from, kSegmentHeaderBytes), size));
+  for (const ScannedRecord& record : scan.records)
+    if (record.kind == RecordKind::Chunk) keep(record.entry());
+  return out;
 }
 
 /// What was full gets its index file. Only a convenience for the next opening: a failure is told and let be.

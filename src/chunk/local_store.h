@@ -18,6 +18,7 @@ struct LocalStoreOptions {
   uint32_t page_align_from_bytes = 64u << 10;  // payloads this large start on a 4 KiB boundary
   uint32_t segment_chunks_max = 128u << 10;    // and when it has this many: bounds the memory of its index entries
   uint32_t open_files_max = 512;               // segment files held open for reading
+  uint32_t touched_ids_max = 1u << 20;         // remembered for collections; past it nothing is collected for a while
   bool verify_on_open = false;                 // read every record, not only headers and indexes
 
   Result<void> validate() const;

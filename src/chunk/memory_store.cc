@@ -5,6 +5,8 @@
 #include <shared_mutex>
 #include <utility>
 
+#include "chunk/epochs.h"
+#include "chunk/index.h"
 #include "chunk/store.h"
 
 namespace hailstone::chunk {
@@ -20,8 +22,11 @@ class MemoryStore final : public ChunkStore {
     std::unique_lock lock(mutex_);
     auto [it, inserted] = chunks_.try_emplace(id);
     if (inserted) {
-      it->second = std::make_shared<const Bytes>(bytes);
+      it->second = {std::make_shared<const Bytes>(bytes), ++puts_};
+      order_.emplace(puts_, id);
       total_bytes_ += bytes.size();
+    } else {
+      epochs_.touched(prefix_of(id));
     }
     return id;
   }
@@ -32,14 +37,14 @@ class MemoryStore final : public ChunkStore {
     std::shared_lock lock(mutex_);
     const auto it = chunks_.find(id);
     if (it == chunks_.end()) return absent(id);
-    return it->second;
+    return it->second.bytes;
   }
 
   Result<Stat> stat(const ChunkId& id) override {
     std::shared_lock lock(mutex_);
     const auto it = chunks_.find(id);
     if (it == chunks_.end()) return absent(id);
-    const auto size = static_cast<uint32_t>(it->second->size());
+    const auto size = static_cast<uint32_t>(it->second.bytes->size());
     return Stat{.bytes = size, .stored_bytes = size, .zstd = false};
   }
 
@@ -57,7 +62,16 @@ class MemoryStore final : public ChunkStore {
     return out;
   }
 
-  Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override { return has(ids); }
+  Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override {
+    std::unique_lock lock(mutex_);
+    std::vector<bool> out;
+    out.reserve(ids.size());
+    for (const ChunkId& id : ids) {
+      out.push_back(chunks_.contains(id));
+      if (out.back()) epochs_.touched(prefix_of(id));
+    }
+    return out;
+  }
 
   Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) override {
     std::shared_lock lock(mutex_);
@@ -71,11 +85,40 @@ class MemoryStore final : public ChunkStore {
     std::unique_lock lock(mutex_);
     for (const ChunkId& id : ids) {
       const auto it = chunks_.find(id);
-      if (it == chunks_.end()) continue;
-      total_bytes_ -= it->second->size();
-      chunks_.erase(it);
+      if (it != chunks_.end()) erase_locked(it);
     }
     return {};
+  }
+
+  std::unique_ptr<WriteSession> begin_writes() override { return epochs_.begin_session(); }
+  Result<CollectionToken> begin_collection() override {
+    std::unique_lock lock(mutex_);
+    return epochs_.begin_collection([&]() -> Result<Position> { return after(puts_); });
+  }
+  void end_collection(const CollectionToken& token) override { epochs_.end_collection(token); }
+  Result<std::vector<bool>> collect(const CollectionToken& token, std::span<const ChunkId> ids) override {
+    std::unique_lock lock(mutex_);
+    TRY_DO(epochs_.check(token));
+    std::vector<bool> out;
+    out.reserve(ids.size());
+    for (const ChunkId& id : ids) {
+      const auto it = chunks_.find(id);
+      const bool goes = it == chunks_.end() || !epochs_.protects(token, prefix_of(id), after(it->second.put - 1));
+      if (goes && it != chunks_.end()) erase_locked(it);
+      out.push_back(goes);
+    }
+    return out;
+  }
+
+  Result<Added> added_since(const Position& from) override {
+    std::shared_lock lock(mutex_);
+    Added out{.ids = {}, .next = std::max(from, after(0)), .more = false};
+    for (auto it = order_.lower_bound(from.offset); it != order_.end() && !out.more; ++it) {
+      out.ids.push_back(it->second);
+      out.next = after(it->first);
+      out.more = out.ids.size() >= kAddedMax && std::next(it) != order_.end();
+    }
+    return out;
   }
 
   Stats stats() const override {
@@ -84,13 +127,30 @@ class MemoryStore final : public ChunkStore {
   }
 
  private:
+  struct Held {
+    SharedBytes bytes;
+    uint64_t put = 0;  // its number among the puts
+  };
+  using Chunks = std::map<ChunkId, Held>;
+  static constexpr size_t kAddedMax = 1000;
+
+  /// Where the put after number `puts` goes.
+  static Position after(uint64_t puts) { return {.segment = 1, .offset = puts + 1}; }
+  void erase_locked(Chunks::iterator it) {
+    total_bytes_ -= it->second.bytes->size();
+    order_.erase(it->second.put);
+    chunks_.erase(it);
+  }
   static std::unexpected<Error> absent(const ChunkId& id) {
     return fail(Code::NotFound, fmt::format("chunk {}: not in this store", id.brief()));
   }
 
   mutable std::shared_mutex mutex_;
-  std::map<ChunkId, SharedBytes> chunks_;
+  Chunks chunks_;
+  std::map<uint64_t, ChunkId> order_;  // by number of the put
+  uint64_t puts_ = 0;
   uint64_t total_bytes_ = 0;
+  Epochs epochs_{after(0), kTouchedIdsMax};
 };
 
 }  // namespace

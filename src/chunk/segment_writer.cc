@@ -292,6 +292,22 @@ std::optional<SegmentEntry> SegmentWriter::find_active(uint32_t segment, uint64_
   return *it;
 }
 
+Position SegmentWriter::position() {
+  Lock lock(mutex_);
+  if (!active_) return {.segment = next_number_, .offset = 0};
+  return {.segment = active_->header.number, .offset = active_->end};
+}
+
+std::optional<SegmentWriter::Since> SegmentWriter::active_since(const Position& from) {
+  Lock lock(mutex_);
+  if (!active_ || active_->header.number != from.segment) return std::nullopt;
+  // durable_ never passes a range that is still being written, so a record that comes later lies beyond.
+  Since out{.entries = {}, .next = std::max(from.offset, durable_)};
+  for (const SegmentEntry& entry : active_->entries)
+    if (!entry.erased() && entry.offset() >= from.offset && entry.offset() < durable_) out.entries.push_back(entry);
+  return out;
+}
+
 std::pair<uint32_t, uint64_t> SegmentWriter::active_size() {
   Lock lock(mutex_);
   return active_ ? std::pair(active_->header.number, active_->end) : std::pair(0u, uint64_t{0});

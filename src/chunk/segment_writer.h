@@ -67,6 +67,15 @@ class SegmentWriter {
   Result<std::optional<Sidecar>> describe_active();
   /// The entry of a record of the active segment.
   std::optional<SegmentEntry> find_active(uint32_t segment, uint64_t offset);
+  /// Where the next record goes, or beyond: what was appended before lies before.
+  Position position();
+  /// Durable records of the active segment that begin at or after `from`, and where those end that are whole: later
+  /// ones begin there or beyond. Nothing when it is not the active segment. Call after sync().
+  struct Since {
+    std::vector<SegmentEntry> entries;
+    uint64_t next = 0;
+  };
+  std::optional<Since> active_since(const Position& from);
   /// {segment, bytes} of the active segment.
   std::pair<uint32_t, uint64_t> active_size();
 

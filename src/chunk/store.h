@@ -38,6 +38,28 @@ struct Stat {
   bool zstd = false;          // payload is one complete zstd frame
 };
 
+/// While it lives, no collection erases what any thread puts or touches (invariants: README.md). May outlive its store.
+class WriteSession {
+ public:
+  virtual ~WriteSession() = default;
+};
+
+/// A point in the order in which a store took its chunks. Stable across restarts; compaction moves chunks to later
+/// ones.
+struct Position {
+  uint32_t segment = 0;
+  uint64_t offset = 0;
+  auto operator<=>(const Position&) const = default;
+};
+
+/// One collection: from which epoch on what was put or touched stays. Given by begin_collection().
+struct CollectionToken {
+  uint64_t epoch = 0;     // begun by this collection
+  uint64_t floor = 0;     // the oldest epoch with a session that was open then; `epoch` when there was none
+  uint64_t sessions = 0;  // open then
+  bool operator==(const CollectionToken&) const = default;
+};
+
 /// Thread-safe. Blocking: call from where a disk access may be waited for.
 class ChunkStore {
  public:
@@ -72,8 +94,43 @@ class ChunkStore {
   /// Up to `limit` names greater than `after` in byte order. An empty answer means the end.
   virtual Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) = 0;
 
-  /// Forgets chunks; absent ones are fine. Space returns when their segment is compacted.
+  /// Forgets chunks whoever needs them: for tests and tools. Absent ones are fine. Space returns when their segment is
+  /// compacted.
   virtual Result<void> erase(std::span<const ChunkId> ids) = 0;
+
+  // -- collection (src/collect decides what is garbage; the store decides what is too fresh to be) ------------------
+  // A back-end without these is never collected, so there a session has nothing to hold off. One that stands in front
+  // of another must pass all of them on.
+
+  /// Every writer holds one from before its first put or touch until what it commits is committed. Cheap.
+  virtual std::unique_ptr<WriteSession> begin_writes() { return std::make_unique<WriteSession>(); }
+
+  /// Starts an epoch, and with it the collection that ends the one before. Look at what is referenced after this call:
+  /// whoever commits later either holds a session still, or begins one in this epoch.
+  virtual Result<CollectionToken> begin_collection() {
+    return fail(Code::Unsupported, "this chunk store is not collected");
+  }
+
+  /// Erases those of `ids` that were neither put nor touched from the token's floor on; the others stay. True for each
+  /// that is not here any more. Conflict: another collection began, or this one ended. Unavailable: so many ids were
+  /// touched that the store lost count of them; nothing can be collected until the sessions of that time end.
+  virtual Result<std::vector<bool>> collect(const CollectionToken&, std::span<const ChunkId>) {
+    return fail(Code::Unsupported, "this chunk store is not collected");
+  }
+  /// Lets go of what was kept for a collection. Ending one that has ended is fine.
+  virtual void end_collection(const CollectionToken&) {}
+
+  /// Chunks put at or after `from`, and where the next call goes on; O(what is new). In no order; a chunk may come
+  /// again, and may be gone already. Makes what it tells durable first, so that no crash can put a later chunk before
+  /// `next`. At most a segment's chunks at once; `more` says that others are there already.
+  struct Added {
+    std::vector<ChunkId> ids;
+    Position next;
+    bool more = false;
+  };
+  virtual Result<Added> added_since(const Position&) {
+    return fail(Code::Unsupported, "this chunk store is not collected");
+  }
 
   struct Stats {
     uint64_t chunks = 0;

@@ -57,4 +57,11 @@ bool parse_amz_date(std::string_view text, int64_t& unix_seconds) {
   return format_amz_date(unix_seconds) == text;
 }
 
+bool parse_request_date(std::string_view text, int64_t& unix_seconds) {
+  if (parse_amz_date(text, unix_seconds)) return true;
+  constexpr std::string_view kUtc = "+0000";
+  if (!text.ends_with(kUtc)) return parse_http_date(text, unix_seconds);
+  return parse_http_date(Bytes(text.substr(0, text.size() - kUtc.size())) + "GMT", unix_seconds);
+}
+
 }  // namespace hailstone::s3auth

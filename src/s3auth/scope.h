@@ -46,5 +46,7 @@ SigningKeyLookup derive_from(SecretLookup secrets);
 /// "20130524T000000Z".
 Bytes format_amz_date(int64_t unix_seconds);
 bool parse_amz_date(std::string_view text, int64_t& unix_seconds);
+/// That, or "Fri, 24 May 2013 00:00:00 GMT", or the same with +0000 as some clients of version 2 write it.
+bool parse_request_date(std::string_view text, int64_t& unix_seconds);
 
 }  // namespace hailstone::s3auth

@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "http/grammar.h"
 #include "s3auth/canonical.h"
@@ -108,7 +107,7 @@ Verdict<> read_date(const http::RequestHead& head, Claim& claim) {
   const std::optional<std::string_view> amz = head.field("x-amz-date");
   const std::optional<std::string_view> text = amz ? amz : head.field("date");
   if (!text) return no_date();
-  if (!parse_amz_date(*text, claim.time_s) && (amz || !parse_http_date(*text, claim.time_s))) return no_date();
+  if (!(amz ? parse_amz_date : parse_request_date)(*text, claim.time_s)) return no_date();
   claim.amz_date = format_amz_date(claim.time_s);
   return {};
 }

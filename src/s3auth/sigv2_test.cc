@@ -78,6 +78,13 @@ TEST(SigV2, PresignsThePublishedExample) {
   EXPECT_EQ(at_second(1175139621), "AccessDenied 403: Request has expired");
 }
 
+// A signature made by botocore 1.43.11.
+TEST(SigV2, AgreesWithBotocore) {
+  const TestRequest request{
+      "GET", "/b/a%20b", "uploadId=x%2By&acl&prefix=p", {{"Date", "Fri, 24 May 2013 00:00:00 GMT"}}};
+  EXPECT_EQ(*sign_v2_header(request.head(), "", kExample), "AWS AKIAIOSFODNN7EXAMPLE:S/k2T0t10se1WQDUt8oBvtbAUYQ=");
+}
+
 TEST(SigV2, SignsSubresourcesSortedAndDecoded) {
   const TestRequest request{
       "GET", "/b/k%20", "uploadId=a%2Bb&prefix=x&response-content-type=text%2Fplain&partNumber=2&acl&tagging=", {}};

@@ -198,6 +198,12 @@ Verdict<int64_t> read_expires(std::string_view text) {
   return seconds;
 }
 
+// Some clients hoist the header into the query; most sign the word for "unsigned" and say it nowhere.
+std::string_view presigned_payload(const http::RequestHead& head, const Query& query) {
+  if (const auto field = head.field(kContentDigest)) return *field;
+  return query_value(query, "X-Amz-Content-Sha256").value_or(payload_mode_text(PayloadMode::Unsigned));
+}
+
 Verdict<std::vector<Bytes>> names_to_sign(const http::RequestHead& head, const std::vector<Bytes>& more) {
   if (!head.field("host")) return refuse("InvalidRequest", 400, "Missing required header for this request: host");
   std::vector<Bytes> out = more;
@@ -250,11 +256,7 @@ Verdict<Authenticated> verify_v4_query(const http::RequestHead& head, const Scop
   claim.signed_names = *std::move(names);
   if (claim.time_s > now.seconds() + kSkewSecondsMax) return refuse("AccessDenied", 403, "Request is not yet valid");
   if (now.seconds() > claim.time_s + expires_s) return expired(claim.time_s + expires_s, now);
-  // Some clients hoist the header into the query; most sign the word for "unsigned" and say it nowhere.
-  const Bytes payload(
-      head.field(kContentDigest)
-          .value_or(query_value(*query, "X-Amz-Content-Sha256").value_or(payload_mode_text(PayloadMode::Unsigned))));
-  return verify(head, *query, std::move(claim), payload, parts.signature, keys);
+  return verify(head, *query, std::move(claim), presigned_payload(head, *query), parts.signature, keys);
 }
 
 Verdict<SignedHeader> sign_v4_header(const http::RequestHead& head, const Credentials& credentials,
@@ -285,7 +287,7 @@ Verdict<Bytes> presign_v4(const http::RequestHead& head, const Credentials& cred
   TRY(claim.signed_names, names_to_sign(head, more));
   std::optional<Query> query = parse_query(head.query);
   if (!query) return bad_uri();
-  const std::string_view payload = head.field(kContentDigest).value_or(payload_mode_text(PayloadMode::Unsigned));
+  const Bytes payload(presigned_payload(head, *query));
   query->push_back({"X-Amz-Algorithm", Bytes(kV4Algorithm)});
   query->push_back({"X-Amz-Credential", claim.scope.credential()});
   query->push_back({"X-Amz-Date", claim.amz_date});

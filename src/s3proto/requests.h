@@ -14,6 +14,7 @@
 #include "s3proto/cors.h"
 #include "s3proto/errors.h"
 #include "s3proto/lifecycle.h"
+#include "s3proto/policy.h"
 #include "s3proto/settings.h"
 #include "s3proto/tagging.h"
 

@@ -1,44 +1,33 @@
 #include "chunk/extent_cache.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 namespace hailstone::chunk {
 namespace {
 
 constexpr uint64_t kPage = 4096;
+constexpr uint64_t kLargePage = 2u << 20;
 
 uint64_t page_aligned(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
-bool write_all(int fd, ByteView bytes, uint64_t offset) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(done));
-    offset += static_cast<uint64_t>(done);
-  }
-  return true;
-}
-
-bool read_all(int fd, Bytes& out, uint64_t offset) {
-  for (size_t got = 0; got < out.size();) {
-    const ssize_t done = ::pread(fd, out.data() + got, out.size() - got, static_cast<off_t>(offset + got));
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    got += static_cast<size_t>(done);
-  }
-  return true;
-}
-
 }  // namespace
 
+// In large pages where the system gives them: the kernel then takes hundreds at once into a socket.
+ExtentCache::Region::Region(uint64_t size) : bytes(size) {
+  void* const whole = ::mmap(nullptr, bytes + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (whole == MAP_FAILED) return;
+  const auto begin = reinterpret_cast<uintptr_t>(whole);
+  const uintptr_t aligned = (begin + kLargePage - 1) / kLargePage * kLargePage;
+  if (aligned > begin) ::munmap(whole, aligned - begin);
+  ::munmap(reinterpret_cast<void*>(aligned + bytes), begin + kLargePage - aligned);
+  base = reinterpret_cast<char*>(aligned);
+  ::madvise(base, bytes, MADV_HUGEPAGE);
+}
+
 ExtentCache::Region::~Region() {
-  if (fd >= 0) ::close(fd);
+  if (base != nullptr) ::munmap(base, bytes);
 }
 
 ExtentCache::ExtentCache(ChunkStore& store, const Options& options)
@@ -55,7 +44,7 @@ Result<Extent> ExtentCache::extent(const ChunkId& id, ChunkStore::Form form, uin
         return fail(Code::Invalid, "range beyond the end of chunk " + id.brief());
       place.used = true;
       hits_.fetch_add(1, std::memory_order_relaxed);
-      return Extent{place.region, place.region->fd, place.offset + offset, length};
+      return Extent{.pin = place.region, .length = length, .memory = place.memory + offset};
     }
   }
   misses_.fetch_add(1, std::memory_order_relaxed);
@@ -90,22 +79,21 @@ bool ExtentCache::append(const ChunkId& id, ByteView bytes) {
   const uint64_t room = page_aligned(bytes.size());
   if (room > options_.region_bytes) return false;
   if (regions_.empty() || regions_.back()->used + room > options_.region_bytes) {
-    auto region = std::make_shared<Region>();
-    region->fd = ::memfd_create("hailstone-extents", MFD_CLOEXEC);
-    if (region->fd < 0) return false;
+    auto region = std::make_shared<Region>(options_.region_bytes);
+    if (region->base == nullptr) return false;
     regions_.push_back(std::move(region));
     while (regions_.size() > 1 && regions_.size() * options_.region_bytes > options_.bytes_max) give_up_oldest();
   }
   const std::shared_ptr<Region> region = regions_.back();
   if (region->used + room > options_.region_bytes) return false;  // filled by what moved on
-  const uint64_t offset = region->used;
-  if (!write_all(region->fd, bytes, offset)) return false;
+  char* const memory = region->base + region->used;
+  std::memcpy(memory, bytes.data(), bytes.size());
   region->used += room;
   region->chunks.push_back(id);
   bytes_.fetch_add(room, std::memory_order_relaxed);
   Shard& shard = shard_of(id);
   const std::lock_guard hold(shard.mutex);
-  shard.places.insert_or_assign(id, Place{region, offset, bytes.size(), false});
+  shard.places.insert_or_assign(id, Place{region, memory, bytes.size(), false});
   return true;
 }
 
@@ -115,7 +103,6 @@ void ExtentCache::give_up_oldest() {
   bytes_.fetch_sub(oldest->used, std::memory_order_relaxed);
   // At most half a region moves on, so that giving up makes room.
   uint64_t moved = 0;
-  Bytes buffer;
   for (const ChunkId& id : oldest->chunks) {
     Shard& shard = shard_of(id);
     Place place;
@@ -127,10 +114,8 @@ void ExtentCache::give_up_oldest() {
       shard.places.erase(it);
     }
     if (!place.used || moved + place.bytes > options_.region_bytes / 2) continue;
-    buffer.resize(place.bytes);
-    if (!read_all(oldest->fd, buffer, place.offset)) continue;
     if (regions_.back()->used + page_aligned(place.bytes) > options_.region_bytes) continue;
-    if (append(id, buffer)) moved += place.bytes;
+    if (append(id, {place.memory, place.bytes})) moved += place.bytes;
   }
 }
 

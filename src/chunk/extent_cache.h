@@ -1,4 +1,4 @@
-// Chunks that are asked for again and again, verified once and kept in memory where sendfile can send from.
+// Chunks that are asked for again and again, verified once and kept in memory that sockets can send from without a copy.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace hailstone::chunk {
 
-/// Verification costs more than sendfile: a chunk met a second time is copied to anonymous memory (memfd), from where it is
+/// Verification costs more than sendfile: a chunk met a second time is copied to memory, from where it is
 /// sent without being read from the disk, and so without being verified, again. Whatever happens to the segment file
 /// afterwards, those bytes stay what they were when they were verified.
 ///
@@ -25,7 +25,7 @@ class ExtentCache {
  public:
   struct Options {
     uint64_t bytes_max = 256u << 20;     // 0: nothing is kept
-    uint64_t region_bytes = 16u << 20;   // at least kChunkBytesMax
+    uint64_t region_bytes = 16u << 20;   // a multiple of 2 MiB, at least kChunkBytesMax
   };
   ExtentCache(ChunkStore& store, const Options& options);
 
@@ -44,14 +44,16 @@ class ExtentCache {
 
  private:
   struct Region {
-    int fd = -1;
+    explicit Region(uint64_t bytes);
+    ~Region();
+    char* base = nullptr;  // null: there was no memory
+    const uint64_t bytes;
     uint64_t used = 0;
     std::vector<ChunkId> chunks;
-    ~Region();
   };
   struct Place {
     std::shared_ptr<Region> region;
-    uint64_t offset = 0;
+    const char* memory = nullptr;
     uint64_t bytes = 0;
     bool used = false;  // since it was admitted
   };

@@ -22,6 +22,7 @@ Bytes noise(uint64_t seed, size_t size) {
 }
 
 Bytes bytes_of(const Extent& extent) {
+  if (extent.memory) return Bytes(extent.memory, extent.length);
   Bytes out(extent.length, '\0');
   EXPECT_EQ(::pread(extent.fd, out.data(), out.size(), static_cast<off_t>(extent.offset)),
             static_cast<ssize_t>(out.size()));

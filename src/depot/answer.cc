@@ -52,8 +52,8 @@ Coding coding_for(const File& file, const Facts& facts) {
   return http::choose_coding(facts.accept_encoding, offered);
 }
 
-Answers::Answers(chunk::ChunkStore& chunks, http::BlockingPool& pool, const Clock& clock, const Options& options)
-    : chunks_(chunks), pool_(pool), clock_(clock), options_(options), gzipped_(options.gzip_cache_bytes) {}
+Answers::Answers(chunk::ExtentCache& extents, http::BlockingPool& pool, const Options& options)
+    : extents_(extents), chunks_(extents.store()), pool_(pool), options_(options), gzipped_(options.gzip_cache_bytes) {}
 
 std::optional<http::Response> Answers::at_once(File& file, const http::RequestHead& head, const Facts& facts) {
   const auto finish = [&](Result<http::Response> response) {
@@ -123,7 +123,7 @@ Result<http::Response> Answers::frames(const File& file) {
   if (!codings.zstd) return fail(Code::Unsupported, "chunks are no longer stored as frames");
   std::vector<Segment> segments;
   for (const chunk::Ref& ref : file.content.refs) segments.push_back(Frame{ref.id});
-  TRY(auto body, make_body(chunks_, std::move(segments), options_.memory_body_max));
+  TRY(auto body, make_body(extents_, std::move(segments), options_.memory_body_max));
   auto response = with_lines(200, file);
   append_validators(file, Coding::Zstd, response.headers);
   append_content_lines(file, Coding::Zstd, response.headers);
@@ -141,30 +141,12 @@ Result<void> Answers::unpack(File& file) {
   return {};
 }
 
-// False when the content has no place in a file that can be sent from.
-Result<bool> Answers::refresh_extent(File& file) {
-  if (file.content.refs.size() != 1 || file.content.depth != 0 || file.codings.pays) return false;
-  const int64_t now = clock_.monotonic_ns();
-  if (now < file.extent_until) return true;
-  auto extent = chunks_.extent(file.content.refs.front().id, chunk::ChunkStore::Form::Plain, 0, file.content.bytes);
-  if (!extent && extent.error().code == Code::Unsupported) return false;
-  if (!extent) return std::unexpected(damaged(std::move(extent).error()));
-  file.extent = *std::move(extent);
-  file.extent_until = now + int64_t{options_.extent_reuse_ms} * 1'000'000;
-  in_place_.push_back(file.weak_from_this());
-  return true;
-}
-
-void Answers::let_go_of_old_extents() {
-  if (in_place_.empty()) return;
-  const int64_t now = clock_.monotonic_ns();
-  for (; !in_place_.empty(); in_place_.pop_front()) {
-    const auto file = in_place_.front().lock();
-    if (!file) continue;
-    if (file->extent_until > now) break;
-    file->extent = {};
-    file->extent_until = 0;
-  }
+Result<std::optional<chunk::Extent>> Answers::extent_of(const File& file, uint64_t offset, uint64_t length) {
+  if (file.content.refs.size() != 1 || file.content.depth != 0 || file.codings.pays) return std::nullopt;
+  auto extent = extents_.extent(file.content.refs.front().id, chunk::ChunkStore::Form::Plain, offset, length);
+  if (extent) return *std::move(extent);
+  if (extent.error().code == Code::Unsupported) return std::nullopt;
+  return std::unexpected(damaged(std::move(extent).error()));
 }
 
 Result<void> Answers::set_body(File& file, uint64_t offset, uint64_t length, http::Response& response) {
@@ -179,15 +161,14 @@ Result<void> Answers::set_body(File& file, uint64_t offset, uint64_t length, htt
     response.body = http::Part(http::SharedSpan{file.body, offset, length});
     return {};
   }
-  TRY(const bool in_place, refresh_extent(file));
-  if (in_place) {
-    const chunk::Extent& extent = file.extent;
-    response.body = http::Part(http::FileSpan{extent.pin, extent.fd, extent.offset + offset, length});
+  TRY(auto extent, extent_of(file, offset, length));
+  if (extent) {
+    response.body = part_of(*std::move(extent));
     return {};
   }
   std::vector<Segment> segments;
   TRY_DO(append_slices(chunks_, file.content, offset, length, segments));
-  TRY(auto body, make_body(chunks_, std::move(segments), options_.memory_body_max));
+  TRY(auto body, make_body(extents_, std::move(segments), options_.memory_body_max));
   std::visit([&](auto&& b) { response.body = std::move(b); }, std::move(body));
   response.content_length = length;
   return {};
@@ -232,7 +213,7 @@ Result<http::Response> Answers::ranges(File& file, const std::vector<http::ByteR
   text += fmt::format("--{}--\r\n", boundary);
   length += text.size();
   segments.push_back(std::move(text));
-  TRY(auto body, make_body(chunks_, std::move(segments), options_.memory_body_max));
+  TRY(auto body, make_body(extents_, std::move(segments), options_.memory_body_max));
   auto response = with_lines(206, file);
   append_validators(file, Coding::Identity, response.headers);
   response.headers.add("Content-Type", "multipart/byteranges; boundary=" + boundary);

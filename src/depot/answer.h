@@ -1,11 +1,9 @@
 // From a file and a request to a response: conditions, ranges, codings, body.
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <vector>
 
-#include "base/clock.h"
 #include "depot/facts.h"
 #include "depot/file.h"
 #include "depot/lru.h"
@@ -22,10 +20,7 @@ Coding coding_for(const File& file, const Facts& facts);
 /// One per thread. All that is referred to outlives it.
 class Answers {
  public:
-  Answers(chunk::ChunkStore& chunks, http::BlockingPool& pool, const Clock& clock, const Options& options);
-
-  /// Extents keep their segments on the disk: those that were not verified anew are given up here, before each request.
-  void let_go_of_old_extents();
+  Answers(chunk::ExtentCache& extents, http::BlockingPool& pool, const Options& options);
 
   /// The whole answer; nothing when its body is to be compressed on another thread first: answer() does that.
   std::optional<http::Response> at_once(File& file, const http::RequestHead& head, const Facts& facts);
@@ -40,14 +35,14 @@ class Answers {
   /// Bytes of a file that is not compressed on the way.
   Result<void> set_body(File& file, uint64_t offset, uint64_t length, http::Response& response);
   Result<void> unpack(File& file);
-  Result<bool> refresh_extent(File& file);
+  /// The extent of a content that is one plain chunk; nothing for others.
+  Result<std::optional<chunk::Extent>> extent_of(const File& file, uint64_t offset, uint64_t length);
 
+  chunk::ExtentCache& extents_;
   chunk::ChunkStore& chunks_;
   http::BlockingPool& pool_;
-  const Clock& clock_;
   const Options& options_;
-  Lru<chunk::SharedBytes> gzipped_;           // by content hash
-  std::deque<std::weak_ptr<File>> in_place_;  // files with an extent, soonest to end first
+  Lru<chunk::SharedBytes> gzipped_;  // by content hash
 };
 
 }  // namespace hailstone::depot

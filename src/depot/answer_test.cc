@@ -83,9 +83,9 @@ class Answering : public ::testing::Test {
 
   testing::FrameStore store_;
   http::BlockingPool pool_{{.threads = 1, .queue_max = 4}};
-  volume::testing::ManualClock clock_;
   Options options_;
-  Answers answers_{store_, pool_, clock_, options_};
+  chunk::ExtentCache extents_{store_, {}};
+  Answers answers_{extents_, pool_, options_};
 };
 
 TEST_F(Answering, SmallContentsComeFromMemoryLargeOnesFromTheirFile) {
@@ -109,32 +109,15 @@ TEST_F(Answering, AStoreWithoutPlacesServesTheSameBytes) {
   EXPECT_FALSE(get(file(packed), accept("zstd")).has("Content-Encoding"));
 }
 
-TEST_F(Answering, AVerifiedPlaceIsUsedAgainForAWhile) {
-  const auto f = file(noise(64u << 10));
-  get(f);
-  get(f);
-  EXPECT_EQ(store_.extents, 1);
-  clock_.advance_micros(1'000'001);
-  get(f);
-  EXPECT_EQ(store_.extents, 2);
-}
-
-TEST_F(Answering, OldExtentsAreLetGo) {
-  const auto f = file(noise(64u << 10)), g = file(noise(64u << 10, 2));
-  get(f);
-  clock_.advance_micros(600'000);
-  get(g);
-  answers_.let_go_of_old_extents();
-  EXPECT_NE(f->extent.pin, nullptr);
-  clock_.advance_micros(600'000);
-  answers_.let_go_of_old_extents();
-  EXPECT_EQ(f->extent.pin, nullptr);
-  EXPECT_NE(g->extent.pin, nullptr);
-  get(f);
-  clock_.advance_micros(2'000'000);
-  answers_.let_go_of_old_extents();
-  EXPECT_EQ(f->extent.pin, nullptr);
-  EXPECT_EQ(g->extent.pin, nullptr);
+TEST_F(Answering, WhatIsAskedForOftenIsVerifiedOnce) {
+  const Bytes bytes = noise(64u << 10);
+  const auto f = file(bytes);
+  for (int i = 0; i < 5; ++i) {
+    const Got got = get(f);
+    EXPECT_EQ(got.body, bytes);
+    EXPECT_TRUE(got.by_file);
+  }
+  EXPECT_LE(store_.extents, 2);
 }
 
 TEST_F(Answering, StoredFramesGoOutAsTheyAre) {

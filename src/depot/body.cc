@@ -5,17 +5,13 @@
 namespace hailstone::depot {
 namespace {
 
-http::FileSpan file_span(chunk::Extent extent) {
-  return http::FileSpan{std::move(extent.pin), extent.fd, extent.offset, extent.length};
-}
-
-Result<http::Part> load_slice(chunk::ChunkStore& chunks, const chunk::Piece& piece, uint32_t memory_max) {
+Result<http::Part> load_slice(chunk::ExtentCache& extents, const chunk::Piece& piece, uint32_t memory_max) {
   if (piece.chunk_bytes > memory_max) {
-    auto extent = chunks.extent(piece.id, chunk::ChunkStore::Form::Plain, piece.offset, piece.length);
-    if (extent) return http::Part(file_span(*std::move(extent)));
+    auto extent = extents.extent(piece.id, chunk::ChunkStore::Form::Plain, piece.offset, piece.length);
+    if (extent) return part_of(*std::move(extent));
     if (extent.error().code != Code::Unsupported) return std::unexpected(damaged(std::move(extent).error()));
   }
-  auto bytes = chunks.get(piece.id);
+  auto bytes = extents.store().get(piece.id);
   if (!bytes) return std::unexpected(damaged(std::move(bytes).error()));
   if (piece.offset + piece.length > (*bytes)->size())
     return fail(Code::Corrupt, "chunk " + piece.id.brief() + " is shorter than its content says");
@@ -24,8 +20,8 @@ Result<http::Part> load_slice(chunk::ChunkStore& chunks, const chunk::Piece& pie
 
 class Segments final : public http::BodySource {
  public:
-  Segments(chunk::ChunkStore& chunks, std::vector<Segment> segments, http::Part first, uint32_t memory_max)
-      : chunks_(chunks), segments_(std::move(segments)), first_(std::move(first)), memory_max_(memory_max) {}
+  Segments(chunk::ExtentCache& extents, std::vector<Segment> segments, http::Part first, uint32_t memory_max)
+      : extents_(extents), segments_(std::move(segments)), first_(std::move(first)), memory_max_(memory_max) {}
 
   http::Task<Result<std::optional<http::Part>>> next() override {
     if (first_) {
@@ -34,13 +30,13 @@ class Segments final : public http::BodySource {
       co_return part;
     }
     if (next_ == segments_.size()) co_return std::nullopt;
-    CO_TRY(http::Part part, load(chunks_, segments_[next_], memory_max_));
+    CO_TRY(http::Part part, load(extents_, segments_[next_], memory_max_));
     ++next_;
     co_return std::optional<http::Part>(std::move(part));
   }
 
  private:
-  chunk::ChunkStore& chunks_;
+  chunk::ExtentCache& extents_;
   std::vector<Segment> segments_;
   std::optional<http::Part> first_;
   size_t next_ = 1;
@@ -49,12 +45,17 @@ class Segments final : public http::BodySource {
 
 }  // namespace
 
-Result<http::Part> load(chunk::ChunkStore& chunks, const Segment& segment, uint32_t memory_max) {
+http::Part part_of(chunk::Extent extent) {
+  if (extent.memory) return http::PageSpan{std::move(extent.pin), ByteView(extent.memory, extent.length)};
+  return http::FileSpan{std::move(extent.pin), extent.fd, extent.offset, extent.length};
+}
+
+Result<http::Part> load(chunk::ExtentCache& extents, const Segment& segment, uint32_t memory_max) {
   if (const auto* bytes = std::get_if<Bytes>(&segment)) return http::Part(*bytes);
-  if (const auto* slice = std::get_if<Slice>(&segment)) return load_slice(chunks, slice->piece, memory_max);
-  auto extent = chunks.extent(std::get<Frame>(segment).id, chunk::ChunkStore::Form::StoredFrame, 0, 0);
+  if (const auto* slice = std::get_if<Slice>(&segment)) return load_slice(extents, slice->piece, memory_max);
+  auto extent = extents.extent(std::get<Frame>(segment).id, chunk::ChunkStore::Form::StoredFrame, 0, 0);
   if (!extent) return std::unexpected(damaged(std::move(extent).error()));
-  return http::Part(file_span(*std::move(extent)));
+  return part_of(*std::move(extent));
 }
 
 Result<void> append_slices(chunk::ChunkStore& chunks, const chunk::Content& content, uint64_t offset, uint64_t length,
@@ -65,11 +66,11 @@ Result<void> append_slices(chunk::ChunkStore& chunks, const chunk::Content& cont
   return {};
 }
 
-Result<Body> make_body(chunk::ChunkStore& chunks, std::vector<Segment> segments, uint32_t memory_max) {
+Result<Body> make_body(chunk::ExtentCache& extents, std::vector<Segment> segments, uint32_t memory_max) {
   if (segments.empty()) return Body(http::Part(Bytes()));
-  TRY(http::Part first, load(chunks, segments.front(), memory_max));
+  TRY(http::Part first, load(extents, segments.front(), memory_max));
   if (segments.size() == 1) return Body(std::move(first));
-  return Body(std::make_unique<Segments>(chunks, std::move(segments), std::move(first), memory_max));
+  return Body(std::make_unique<Segments>(extents, std::move(segments), std::move(first), memory_max));
 }
 
 Codings codings_of(chunk::ChunkStore& chunks, const chunk::Content& content) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "chunk/content.h"
+#include "chunk/extent_cache.h"
 #include "chunk/store.h"
 #include "http/message.h"
 
@@ -25,7 +26,7 @@ using Segment = std::variant<Bytes, Slice, Frame>;
 
 /// Verified bytes of one segment. Chunks up to `memory_max` bytes come as shared memory, larger ones as a part of a
 /// file where the store has one.
-Result<http::Part> load(chunk::ChunkStore& chunks, const Segment& segment, uint32_t memory_max);
+Result<http::Part> load(chunk::ExtentCache& extents, const Segment& segment, uint32_t memory_max);
 
 /// Appends the slices that cover [offset, offset + length) of a content that is not inline.
 Result<void> append_slices(chunk::ChunkStore& chunks, const chunk::Content& content, uint64_t offset, uint64_t length,
@@ -34,7 +35,10 @@ Result<void> append_slices(chunk::ChunkStore& chunks, const chunk::Content& cont
 /// A body of these segments: just a part when there is one, else a source that loads one segment after another. The
 /// first is loaded here, so that damage in it is an error of the request and not a connection cut short.
 using Body = std::variant<http::Part, std::unique_ptr<http::BodySource>>;
-Result<Body> make_body(chunk::ChunkStore& chunks, std::vector<Segment> segments, uint32_t memory_max);
+Result<Body> make_body(chunk::ExtentCache& extents, std::vector<Segment> segments, uint32_t memory_max);
+
+/// The bytes of an extent where they lie.
+http::Part part_of(chunk::Extent extent);
 
 /// How a content may be sent besides as it is.
 struct Codings {

@@ -38,8 +38,8 @@ void drop_body(http::Response& response) {
 
 }  // namespace
 
-Depot::Depot(volume::Repository& repository, const Authorizer& authorizer, http::BlockingPool& pool,
-             const Options& options)
+Depot::Depot(volume::Repository& repository, chunk::ExtentCache& extents, const Authorizer& authorizer,
+             http::BlockingPool& pool, const Options& options)
     : repository_(repository),
       authorizer_(authorizer),
       pool_(pool),
@@ -47,7 +47,7 @@ Depot::Depot(volume::Repository& repository, const Authorizer& authorizer, http:
       store_{repository.nodes(), repository.chunks()},
       states_(repository.published()),
       releases_(repository, options.release_records),
-      answers_(repository.chunks(), pool, repository.clock(), options_),
+      answers_(extents, pool, options_),
       hot_(options.hot_bytes),
       missing_(options.missing_paths),
       modified_(options.modified_paths),
@@ -103,7 +103,6 @@ http::Task<http::Response> Depot::handle(http::Request request) {
     response.headers.add("Allow", "GET, HEAD");
     co_return response;
   }
-  answers_.let_go_of_old_extents();
   const Facts facts = read_facts(head);
   const UnixMicros now = repository_.clock().wall();
   http::Response response;

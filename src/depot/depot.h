@@ -27,7 +27,8 @@ namespace hailstone::depot {
 class Depot final : public http::Handler {
  public:
   /// All that is referred to outlives it; `options` are valid.
-  Depot(volume::Repository& repository, const Authorizer& authorizer, http::BlockingPool& pool, const Options& options);
+  Depot(volume::Repository& repository, chunk::ExtentCache& extents, const Authorizer& authorizer,
+        http::BlockingPool& pool, const Options& options);
   ~Depot() override;
 
   http::Task<http::Response> handle(http::Request request) override;

@@ -22,7 +22,7 @@ class DepotServer : public ::testing::Test {
     http::ServerOptions options;
     options.threads = 2;
     auto server = http::Server::listen(
-        options, [this](unsigned) { return std::make_unique<Depot>(cell_.repository, authorizer_, pool_, options_); },
+        options, [this](unsigned) { return std::make_unique<Depot>(cell_.repository, extents_, authorizer_, pool_, options_); },
         logger_);
     EXPECT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
@@ -45,6 +45,7 @@ class DepotServer : public ::testing::Test {
   }
 
   testing::Cell cell_;
+  chunk::ExtentCache extents_{cell_.repository.chunks(), {}};
   testing::OneKey authorizer_;
   Options options_;
   http::BlockingPool pool_{{.threads = 2, .queue_max = 16}};

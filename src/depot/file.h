@@ -12,8 +12,8 @@
 
 namespace hailstone::depot {
 
-/// One thread's. All but `body` and `extent` stay as they were made.
-struct File : std::enable_shared_from_this<File> {
+/// One thread's. All but `body` stay as they were made.
+struct File {
   chunk::Content content;
   Bytes etag;                            // without quotes and coding suffix
   std::optional<int64_t> last_modified;  // Unix seconds; nothing: not sent, and never compared
@@ -23,8 +23,6 @@ struct File : std::enable_shared_from_this<File> {
   Codings codings;
   bool gzip = false;         // worth coding on the fly
   chunk::SharedBytes body;   // the whole content, when it is small or was unpacked
-  chunk::Extent extent;      // of the whole content, when it is one plain chunk
-  int64_t extent_until = 0;  // monotonic ns; the extent is asked for anew then
 };
 using FilePtr = std::shared_ptr<File>;
 

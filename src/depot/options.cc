@@ -20,7 +20,6 @@ Result<void> Options::validate() const {
   TRY_DO(within("cookie_pin_seconds", cookie_pin_seconds, 1, 31'536'000));
   TRY_DO(within("memory_body_max", memory_body_max, 0, 1u << 20));
   TRY_DO(within("unpacked_body_max", unpacked_body_max, 0, 4u << 20));
-  TRY_DO(within("extent_reuse_ms", extent_reuse_ms, 0, 60'000));
   TRY_DO(within("modified_paths", modified_paths, 1, 10'000'000));
   TRY_DO(within("missing_paths", missing_paths, 1, 10'000'000));
   TRY_DO(within("by_hash_directories", by_hash_directories, 1, 10'000));

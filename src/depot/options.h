@@ -16,7 +16,6 @@ struct Options {
   uint64_t hot_bytes = 48u << 20;     // per thread: files answered without looking anything up, with their small bodies
   uint32_t memory_body_max = 16u << 10;   // plain chunks up to this size are sent from memory, larger ones by sendfile
   uint32_t unpacked_body_max = 1u << 20;  // compressed chunks up to this size are kept unpacked with their file
-  uint32_t extent_reuse_ms = 1000;  // a verified place on disk is sent from again this long before it is verified anew
   size_t modified_paths = 65'536;   // per thread: paths whose Last-Modified is remembered
   size_t missing_paths = 16'384;    // per thread: absent paths remembered until the channel flips
   size_t by_hash_directories = 32;  // per thread: indexes of directories asked for by hash

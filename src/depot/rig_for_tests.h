@@ -18,6 +18,7 @@ namespace hailstone::depot::testing {
 inline Bytes bytes_of(const http::Part& part) {
   if (const auto* bytes = std::get_if<Bytes>(&part)) return *bytes;
   if (const auto* span = std::get_if<http::SharedSpan>(&part)) return span->bytes->substr(span->offset, span->length);
+  if (const auto* pages = std::get_if<http::PageSpan>(&part)) return Bytes(pages->bytes);
   const auto& span = std::get<http::FileSpan>(part);
   Bytes out(span.length, '\0');
   EXPECT_EQ(::pread(span.fd, out.data(), out.size(), static_cast<off_t>(span.offset)),
@@ -44,7 +45,7 @@ struct Got {
   Bytes body;
   std::optional<uint64_t> length;  // announced
   std::optional<Error> cut;        // the connection would be cut within the body
-  bool by_file = false;            // the body is part of a file
+  bool by_file = false;            // the body is sent from where it lies
 
   /// All values of a header, joined by ", "; "" when it isn't there.
   Bytes header(ByteView name) const {
@@ -69,7 +70,7 @@ inline Got collect(http::Response response) {
   }
   out.length = response.content_length;
   if (auto* part = std::get_if<http::Part>(&response.body)) {
-    out.by_file = std::holds_alternative<http::FileSpan>(*part);
+    out.by_file = std::holds_alternative<http::FileSpan>(*part) || std::holds_alternative<http::PageSpan>(*part);
     out.body = bytes_of(*part);
     out.length = out.body.size();
   } else if (auto* source = std::get_if<std::unique_ptr<http::BodySource>>(&response.body)) {
@@ -132,11 +133,12 @@ struct Rig {
   OneKey authorizer;
   http::BlockingPool pool{{.threads = 2, .queue_max = 16}};
   Options options;
-  std::unique_ptr<Depot> depot = std::make_unique<Depot>(cell.repository, authorizer, pool, options);
+  chunk::ExtentCache extents{cell.repository.chunks(), {}};
+  std::unique_ptr<Depot> depot = std::make_unique<Depot>(cell.repository, extents, authorizer, pool, options);
   bool secure = false;
 
   /// After a change of `options`.
-  void restart() { depot = std::make_unique<Depot>(cell.repository, authorizer, pool, options); }
+  void restart() { depot = std::make_unique<Depot>(cell.repository, extents, authorizer, pool, options); }
 
   Got ask(ByteView method, ByteView target, const Headers& headers = {}) {
     const ParsedHead parsed(method, target, headers);

@@ -20,6 +20,7 @@ using Progress = Transport::Progress;
 constexpr size_t kInputBytes = 4u << 10;           // enough for nearly every head; kept by an idle connection
 constexpr size_t kChunkRoomBytes = 4u << 10;       // space for chunk framing behind a head
 constexpr uint64_t kInMemoryBytesMax = 16u << 10;  // file parts up to this are read and sent with their head
+constexpr size_t kSpliceBytesMin = 24u << 10;      // pages are sent without a copy from this size: below, the copy is cheaper
 constexpr size_t kCopyBytesMax = 2u << 10;         // joined to its head: cheaper than a second piece for the kernel
 constexpr size_t kCoalesceBytesMax = 64u << 10;    // responses to pipelined requests gather up to this
 constexpr uint64_t kDrainBytesMax = 256u << 10;    // of an unread request body, to keep the connection
@@ -38,6 +39,7 @@ std::string peer_text(const Socket& socket) {
 
 ByteView memory_of(const Part& part) {
   if (const auto* bytes = std::get_if<Bytes>(&part)) return *bytes;
+  if (const auto* pages = std::get_if<PageSpan>(&part)) return pages->bytes;
   const auto* span = std::get_if<SharedSpan>(&part);
   if (span == nullptr || span->length == 0) return {};
   CHECK(span->bytes != nullptr && span->offset <= span->bytes->size() &&
@@ -251,6 +253,8 @@ bool Connection::stage(Part& part, Outgoing& outgoing) {
   auto* file = std::get_if<FileSpan>(&part);
   if (file == nullptr) {
     outgoing.second = memory_of(part);
+    if (std::holds_alternative<PageSpan>(part) && outgoing.second.size() >= kSpliceBytesMin && !transport_.secure())
+      outgoing.pages = std::exchange(outgoing.second, {});
   } else if (file->length > kInMemoryBytesMax) {
     outgoing.file = file;
     return true;

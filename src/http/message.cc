@@ -44,6 +44,7 @@ std::optional<Bytes> RequestHead::parameter(std::string_view name) const {
 uint64_t part_length(const Part& part) {
   if (const auto* bytes = std::get_if<Bytes>(&part)) return bytes->size();
   if (const auto* span = std::get_if<SharedSpan>(&part)) return span->length;
+  if (const auto* span = std::get_if<PageSpan>(&part)) return span->bytes.size();
   return std::get<FileSpan>(part).length;
 }
 

@@ -54,7 +54,14 @@ struct SharedSpan {
   uint64_t length = 0;
 };
 
-using Part = std::variant<Bytes, SharedSpan, FileSpan>;
+/// Memory whose pages nobody writes to again, not even after `pin` is let go: the kernel sends from where they lie, and may
+/// hold them longer than we do.
+struct PageSpan {
+  std::shared_ptr<const void> pin;
+  ByteView bytes;
+};
+
+using Part = std::variant<Bytes, SharedSpan, FileSpan, PageSpan>;
 uint64_t part_length(const Part& part);
 
 /// A body produced piece by piece, pulled as the client takes it.

@@ -113,6 +113,12 @@ class TestHandler final : public Handler {
       r.body = Part(stage_.span(offset, number(request, "length", stage_.content.size() - offset)));
       co_return r;
     }
+    if (path == "/pages") {
+      const uint64_t offset = number(request, "offset", 0);
+      const ByteView all = stage_.content;
+      r.body = Part(PageSpan{nullptr, all.substr(offset, number(request, "length", all.size() - offset))});
+      co_return r;
+    }
     if (path == "/shared") {
       static const auto kBytes = std::make_shared<const Bytes>(100'000, 's');
       r.body = Part(SharedSpan{kBytes, 10, number(request, "length", 5)});

@@ -115,7 +115,7 @@ TEST(ServerLimits, AReaderThatStallsIsCut) {
   ServerOptions options = patient();
   options.stall_timeout_ms = 100;
   TestServer s(options);
-  for (const std::string target : {"/file", "/shared?length=99990"}) {
+  for (const std::string target : {"/file", "/pages", "/shared?length=99990"}) {
     RawSocket socket(s.server->port(), 4096);
     std::string requests;
     for (int i = 0; i < 100; ++i) requests += get(target);

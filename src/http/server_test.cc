@@ -1,5 +1,7 @@
 #include "http/server.h"
 
+#include <thread>
+
 #include "http/client.h"
 #include "http/server_fixture.h"
 
@@ -45,7 +47,7 @@ TEST(Server, AnswersPipelinedRequestsInOrder) {
   // Small, big, streamed and with bodies, mixed: enough to pass every buffer's size.
   for (int i = 0; i < 200; ++i) {
     many += get("/n" + std::to_string(i));
-    if (i % 10 == 3) many += get("/file?length=70000");
+    if (i % 10 == 3) many += get(i % 20 == 3 ? "/file?length=70000" : "/pages?length=70000");
     if (i % 10 == 5) many += get("/parts");
     if (i % 10 == 7) many += "PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab" + std::to_string(100 + i);
     if (i % 10 == 9) many += "PUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n";
@@ -103,14 +105,37 @@ TEST(Server, SendsEveryKindOfBodyByteForByte) {
     auto whole = client.fetch(request);
     return whole ? whole->body : "error: " + whole.error().message;
   };
-  for (const uint64_t length : {0u, 1u, 2048u, 2049u, 16384u, 16385u, 70'000u, 9u << 20})
-    EXPECT_TRUE(body("/file?length=" + std::to_string(length)) == s.stage.content.substr(0, length)) << length;
-  EXPECT_TRUE(body("/file?offset=12345&length=5000000") == s.stage.content.substr(12345, 5'000'000));
+  for (const Bytes path : {"/file", "/pages"}) {
+    for (const uint64_t length : {0u, 1u, 2048u, 2049u, 16384u, 16385u, 70'000u, 9u << 20})
+      EXPECT_TRUE(body(path + "?length=" + std::to_string(length)) == s.stage.content.substr(0, length)) << length;
+    EXPECT_TRUE(body(path + "?offset=12345&length=5000000") == s.stage.content.substr(12345, 5'000'000));
+  }
   for (const uint64_t length : {0u, 1u, 3000u, 20'000u, 99'990u})
     EXPECT_EQ(body("/shared?length=" + std::to_string(length)), Bytes(length, 's'));
   const Bytes parts = "one,two," + s.stage.content.substr(5, 3) + s.stage.content.substr(0, 100'000);
   EXPECT_TRUE(body("/parts") == parts);
   EXPECT_TRUE(body("/known") == parts);
+}
+
+// What one reader leaves in the pipe must not reach another.
+TEST(Server, PagesReachSlowReadersSideBySide) {
+  TestServer s({.threads = 1});
+  std::vector<std::unique_ptr<RawSocket>> readers;
+  for (int i = 0; i < 6; ++i) {
+    readers.push_back(std::make_unique<RawSocket>(s.server->port(), 4096));
+    const uint64_t offset = static_cast<uint64_t>(i) * 1001;
+    readers.back()->send(get("/pages?offset=" + std::to_string(offset) + "&length=6000000", "Connection: close\r\n"));
+  }
+  readers[3]->reset();
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < readers.size(); ++i) {
+    if (i == 3) continue;
+    threads.emplace_back([&, i] {
+      const std::string answer = readers[i]->receive_all();
+      EXPECT_TRUE(answer.ends_with(s.stage.content.substr(i * 1001, 6'000'000))) << i << ": " << answer.size();
+    });
+  }
+  for (auto& thread : threads) thread.join();
 }
 
 TEST(Server, StreamsToOldClientsUntilClose) {
@@ -221,6 +246,7 @@ TEST(Server, SurvivesClientsThatLeaveAtAnyPoint) {
       get("/hello"),
       get("/gated"),
       get("/file"),
+      get("/pages"),
       get("/parts") + get("/file") + get("/hello"),
       "PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\nabc",
       "PUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",

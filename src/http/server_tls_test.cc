@@ -77,7 +77,8 @@ TEST(ServerTls, ServesEveryKindOfBody) {
   EXPECT_EQ(body("/x"), "hello /x from afar");
   const Bytes& content = s.server.stage.content;
   for (const uint64_t length : {0u, 1u, 16384u, 16385u, 70'000u, 9u << 20})
-    EXPECT_TRUE(body("/file?length=" + std::to_string(length)) == content.substr(0, length)) << length;
+    for (const Bytes path : {"/file", "/pages"})
+      EXPECT_TRUE(body(path + "?length=" + std::to_string(length)) == content.substr(0, length)) << path << length;
   EXPECT_EQ(body("/shared?length=99990"), Bytes(99'990, 's'));
   const Bytes parts = "one,two," + content.substr(5, 3) + content.substr(0, 100'000);
   EXPECT_TRUE(body("/parts") == parts);

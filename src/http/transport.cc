@@ -1,7 +1,9 @@
 #include "http/transport.h"
 
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -34,6 +36,63 @@ ssize_t send_memory(int socket, ByteView first, ByteView second, int flags) {
 }
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+/// The way of user pages into a socket: vmsplice(2) them into a pipe, splice(2) the pipe into the socket. A thread's own.
+class PagePipe {
+ public:
+  ~PagePipe() { close(); }
+
+  /// Bytes that the socket took, or -1 with errno.
+  ssize_t send(int socket, ByteView pages, bool more) {
+    if (ends_[0] < 0 && !open()) return -1;
+    iovec piece{const_cast<char*>(pages.data()), std::min(pages.size(), kStepBytes)};
+    const ssize_t in = ::vmsplice(ends_[1], &piece, 1, SPLICE_F_NONBLOCK);
+    if (in <= 0) return in;
+    const unsigned flags = SPLICE_F_NONBLOCK | (more || static_cast<size_t>(in) < pages.size() ? SPLICE_F_MORE : 0u);
+    size_t out = 0;
+    while (out < static_cast<size_t>(in)) {
+      const ssize_t done = ::splice(ends_[0], nullptr, socket, nullptr, static_cast<size_t>(in) - out, flags);
+      if (done > 0) {
+        out += static_cast<size_t>(done);
+        continue;
+      }
+      if (done < 0 && errno == EINTR) continue;
+      const int error = done < 0 ? errno : EPIPE;
+      drop(static_cast<size_t>(in) - out);
+      if (out > 0) break;
+      errno = error;
+      return -1;
+    }
+    return static_cast<ssize_t>(out);
+  }
+
+ private:
+  static constexpr size_t kStepBytes = 1u << 20;   // what a slow reader leaves of it is spliced again
+
+  bool open() {
+    if (::pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+    ::fcntl(ends_[0], F_SETPIPE_SZ, static_cast<int>(kStepBytes));  // with less it only takes more turns
+    return true;
+  }
+  void close() {
+    for (int& end : ends_) {
+      if (end >= 0) ::close(end);
+      end = -1;
+    }
+  }
+  void drop(size_t bytes) {
+    if (null_ < 0) null_ = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    while (bytes > 0) {
+      const ssize_t done = null_ < 0 ? -1 : ::splice(ends_[0], nullptr, null_, nullptr, bytes, SPLICE_F_NONBLOCK);
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) return close();  // no socket may ever get them
+      bytes -= static_cast<size_t>(done);
+    }
+  }
+
+  int ends_[2] = {-1, -1};
+  int null_ = -1;
+};
 }  // namespace
 
 class TlsStream : public asio::ssl::stream<Socket&> {
@@ -75,7 +134,7 @@ Transport::Progress Transport::send_now(Outgoing& outgoing, uint64_t& sent) {
   const int socket = socket_.native_handle();
   uint64_t turn = 0;
   while (!outgoing.first.empty() || !outgoing.second.empty()) {
-    const bool more = outgoing.more || (outgoing.file != nullptr && outgoing.file->length > 0);
+    const bool more = outgoing.more || !outgoing.pages.empty() || (outgoing.file != nullptr && outgoing.file->length > 0);
     const ssize_t done = send_memory(socket, outgoing.first, outgoing.second, more ? MSG_MORE : 0);
     if (done < 0) {
       if (errno == EINTR) continue;
@@ -87,6 +146,18 @@ Transport::Progress Transport::send_now(Outgoing& outgoing, uint64_t& sent) {
     const size_t from_first = std::min(taken, outgoing.first.size());
     outgoing.first.remove_prefix(from_first);
     outgoing.second.remove_prefix(taken - from_first);
+  }
+  thread_local PagePipe pipe;
+  while (!outgoing.pages.empty()) {
+    if (turn >= kTurnBytesMax) return Progress::Yield;
+    const ssize_t done = pipe.send(socket, outgoing.pages, outgoing.more);
+    if (done < 0) {
+      if (errno == EINTR) continue;
+      return would_block() ? Progress::Blocked : Progress::Failed;
+    }
+    sent += static_cast<uint64_t>(done);
+    turn += static_cast<uint64_t>(done);
+    outgoing.pages.remove_prefix(static_cast<size_t>(done));
   }
   if (outgoing.file == nullptr) return Progress::Done;
   FileSpan& file = *outgoing.file;

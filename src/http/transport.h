@@ -26,12 +26,13 @@ struct Received {
 
 class TlsStream;
 
-/// Memory and then a file, to be sent in this order; shortened as they go out.
+/// Memory, then pages, then a file, to be sent in this order; shortened as they go out.
 struct Outgoing {
   ByteView first, second;
+  ByteView pages;            // of a PageSpan: sent without a copy; not for TLS
   FileSpan* file = nullptr;  // offset and length advance; not for TLS
   bool more = false;         // something follows soon: let the kernel fill its packets
-  bool empty() const { return first.empty() && second.empty() && (file == nullptr || file->length == 0); }
+  bool empty() const { return first.empty() && second.empty() && pages.empty() && (file == nullptr || file->length == 0); }
 };
 
 class Transport {

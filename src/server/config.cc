@@ -95,6 +95,18 @@ const std::vector<Row>& rows() {
          return value.has_value();
        },
        [](const Config& c) { return std::string(c.store_verify_on_open ? "true" : "false"); }, "true or false"},
+      {"depot", "base_url", "scheme and host in mirrorlist, metalink and feed, where a proxy hides them; empty: as asked for",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<std::string>();
+         if (value) c.depot.base_url = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return quoted(c.depot.base_url); }, "a string"},
+      number("depot", "cookie_pin_seconds", &Config::depot, &depot::Options::cookie_pin_seconds, "a browser's pin, in volumes that pin"),
+      number("depot", "retry_after_seconds", &Config::depot, &depot::Options::retry_after_seconds, "told with 503"),
+      number("depot", "listing_entries_max", &Config::depot, &depot::Options::listing_entries_max, "of a directory, on a page"),
+      number("depot", "hot_bytes", &Config::depot, &depot::Options::hot_bytes, "small files answered from memory, per thread"),
+      number("cache", "content_bytes", &Config::cache_content_bytes, "larger chunks that are read often, kept in memory; 0: none"),
       number("cache", "nodes_bytes", &Config::cache_nodes_bytes, "decoded directory nodes kept in memory"),
       number("group", "segment_bytes", &Config::group_segment_bytes, "size of a command log file; a spare one is kept zero-filled"),
       number("group", "flush_bytes", &Config::group_flush_bytes, "the database is flushed and the log trimmed after this much"),
@@ -211,6 +223,7 @@ Result<void> Config::validate() const {
     return fail(Code::Invalid, fmt::format("http.blocking_threads: {} is not within 1..1024", blocking_threads));
   if (http.tls_certificate.empty() != http.tls_key.empty())
     return fail(Code::Invalid, "http.tls_certificate and http.tls_key go together");
+  TRY_DO(depot.validate());
   return http.validate();
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/logger.h"
+#include "depot/options.h"
 #include "http/server.h"
 #include "publish/publisher.h"
 #include "volume/repository.h"
@@ -22,6 +23,8 @@ struct Config {
   uint64_t store_reserve_bytes = 64u << 20;
   bool store_verify_on_open = false;
   uint64_t cache_nodes_bytes = 192u << 20;
+  uint64_t cache_content_bytes = 256u << 20;  // chunks that are read often
+  depot::Options depot;
   uint64_t group_segment_bytes = 64u << 20;  // of the command log; two such files are kept zero-filled
   uint64_t group_flush_bytes = 32u << 20;
   uint64_t database_memtable_bytes = 32u << 20;

@@ -122,7 +122,8 @@ http::Task<http::Response> Front::handle(http::Request request) {
     co_return co_await api_->handle(std::move(request));
   }
   if (!depot_)
-    depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->authorizer, services->pool, depot::Options{});
+    depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer, services->pool,
+                                            services->node.config().depot);
   co_return co_await depot_->handle(std::move(request));
 }
 

@@ -77,6 +77,10 @@ void add_store(Page& page, Node& node) {
   page.counter("hailstone_node_cache_hits_total", "Directory nodes found in memory.", number(cache.hits));
   page.counter("hailstone_node_cache_misses_total", "Directory nodes read from the store.", number(cache.misses));
   page.gauge("hailstone_node_cache_bytes", "Memory of cached directory nodes.", number(cache.bytes));
+  const auto content = node.extents().stats();
+  page.counter("hailstone_content_cache_hits_total", "Larger chunks sent from memory.", number(content.hits));
+  page.counter("hailstone_content_cache_misses_total", "Larger chunks verified and sent from their segment.", number(content.misses));
+  page.gauge("hailstone_content_cache_bytes", "Memory of cached chunks.", number(content.bytes));
 }
 
 void add_volumes(Page& page, Node& node) {

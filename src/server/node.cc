@@ -60,6 +60,7 @@ Result<void> Node::open_all(Logger& logger) {
                                        .reserve_bytes = config_.store_reserve_bytes,
                                        .verify_on_open = config_.store_verify_on_open},
                                       logger));
+  extents_ = std::make_unique<chunk::ExtentCache>(*store_, chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
   nodes_ = std::make_unique<tree::CachedNodes>(*store_, tree::CacheOptions{.bytes_max = config_.cache_nodes_bytes});
   TRY(database_, replica::open_rocks_database(*disk_, {.directory = config_.data + "/group-0/state",
                                                        .memtable_bytes = config_.database_memtable_bytes,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/logger.h"
+#include "chunk/extent_cache.h"
 #include "chunk/local_store.h"
 #include "publish/publisher.h"
 #include "server/config.h"
@@ -28,6 +29,7 @@ class Node {
   const publish::SigningKey& signing_key() const { return *signing_key_; }
   chunk::LocalStore& store() { return *store_; }
   tree::CachedNodes& nodes() { return *nodes_; }
+  chunk::ExtentCache& extents() { return *extents_; }
   replica::Group& group() { return *group_; }
   disk::Disk& disk() { return *disk_; }
   const Config& config() const { return config_; }
@@ -52,6 +54,7 @@ class Node {
   std::unique_ptr<disk::Disk> disk_;
   std::unique_ptr<disk::DirectoryLock> lock_;
   std::unique_ptr<chunk::LocalStore> store_;
+  std::unique_ptr<chunk::ExtentCache> extents_;
   std::unique_ptr<tree::CachedNodes> nodes_;
   std::unique_ptr<replica::Database> database_;
   volume::Machine machine_;

@@ -75,6 +75,7 @@ class LocalStoreFiles final : public LocalStore {
   Stats stats() const override;
   std::vector<Damage> quarantine() const override { return quarantine_.list(); }
   Result<uint64_t> verify_all(const std::function<bool()>& stop) override;
+  Result<Scrubbed> scrub(const Position& from, uint64_t budget_bytes, const std::function<bool()>& stop) override;
 
  private:
   enum class Standing : uint8_t { Absent, Present, Damaged };
@@ -517,33 +518,52 @@ Result<void> LocalStoreFiles::verify(const Index::Slot& slot) {
   return {};
 }
 
-/// Some segments at a time, each from front to back.
 Result<uint64_t> LocalStoreFiles::verify_all(const std::function<bool()>& stop) {
   uint64_t checked = 0;
+  for (Position at;;) {
+    TRY(const Scrubbed part, scrub(at, ~uint64_t{0}, stop));
+    checked += part.records;
+    at = part.next;
+    if (at == Position() || stop()) return checked;
+  }
+}
+
+/// Some segments at a time, each from front to back.
+Result<LocalStore::Scrubbed> LocalStoreFiles::scrub(const Position& from, uint64_t budget_bytes,
+                                                    const std::function<bool()>& stop) {
+  Scrubbed out{.next = from};
   const auto segments = usage_.segments();
-  for (auto it = segments.begin(); it != segments.end();) {
+  for (auto it = segments.lower_bound(from.segment); it != segments.end();) {
     std::set<uint32_t> batch;
     for (uint64_t chunks = 0; it != segments.end() && chunks < kVerifyBatch; ++it) {
       batch.insert(it->first);
       chunks += it->second.live_chunks;
     }
     std::vector<Index::Slot> slots;
-    for (uint64_t from = 0;;) {
-      const auto some = index_.walk(from, 4096);
-      for (const Index::Slot& slot : some)
-        if (batch.contains(slot.location.segment()) && !slot.location.is(Location::kQuarantined)) slots.push_back(slot);
+    for (uint64_t prefix = 0;;) {
+      const auto some = index_.walk(prefix, 4096);
+      for (const Index::Slot& slot : some) {
+        const Position at{.segment = slot.location.segment(), .offset = slot.location.offset()};
+        if (batch.contains(at.segment) && at >= from && !slot.location.is(Location::kQuarantined))
+          slots.push_back(slot);
+      }
       if (some.empty() || some.back().prefix == ~uint64_t{0}) break;
-      from = some.back().prefix + 1;
+      prefix = some.back().prefix + 1;
     }
     std::sort(slots.begin(), slots.end(),
               [](const auto& a, const auto& b) { return a.location.place() < b.location.place(); });
     for (const Index::Slot& slot : slots) {
-      if (stop()) return checked;
+      out.next = {.segment = slot.location.segment(), .offset = slot.location.offset()};
+      if (out.bytes >= budget_bytes || stop()) return out;
+      const uint64_t damaged_before = damaged_chunks_;
       TRY_DO(verify(slot));
-      ++checked;
+      out.damaged += damaged_chunks_ > damaged_before;
+      ++out.records;
+      out.bytes += slot.location.span_bound();
     }
   }
-  return checked;
+  out.next = {};
+  return out;
 }
 
 }  // namespace

@@ -40,6 +40,17 @@ class LocalStore : public ChunkStore {
   virtual std::vector<Damage> quarantine() const = 0;
   /// Reads and verifies every record once; returns how many were checked. `stop` is polled between records.
   virtual Result<uint64_t> verify_all(const std::function<bool()>& stop) = 0;
+
+  /// A part of that: live records from `from` on, in the order of their places, by CRC and name, until about
+  /// `budget_bytes` were read. Damage is quarantined. Position() begins; the answer's `next` goes on, also after a
+  /// restart, and is Position() again after the last record.
+  struct Scrubbed {
+    Position next;
+    uint64_t records = 0;
+    uint64_t bytes = 0;
+    uint64_t damaged = 0;
+  };
+  virtual Result<Scrubbed> scrub(const Position& from, uint64_t budget_bytes, const std::function<bool()>& stop) = 0;
 };
 
 }  // namespace hailstone::chunk

@@ -128,6 +128,34 @@ TEST_F(LocalStoreTest, TheFirstExtentSinceOpeningChecksTheName) {
   EXPECT_EQ(store_->extent(id, ChunkStore::Form::Plain, 0, 10).error().code, Code::Corrupt);
 }
 
+TEST_F(LocalStoreTest, ScrubGoesThroughAllInPartsAndFindsDamage) {
+  options_.segment_bytes = 40'000;
+  store_.reset();
+  store_ = open(*disk_);
+  for (uint64_t i = 0; i < 100; ++i) put(noise(2000, i), Compress::Never);
+  ASSERT_TRUE(store_->sync());
+  ASSERT_TRUE(disk_->open(segment(), disk::OpenMode::Write).value()->write_at(3000, "X"));
+  uint64_t records = 0, damaged = 0, parts = 0;
+  for (Position at;;) {
+    const auto part = store_->scrub(at, 10'000, [] { return false; });
+    ASSERT_TRUE(part) << part.error().message;
+    records += part->records;
+    damaged += part->damaged;
+    ++parts;
+    if (part->next == Position()) break;
+    EXPECT_GT(part->next, at);
+    at = part->next;
+    if (parts == 5) {
+      store_.reset();
+      store_ = open(*disk_);
+    }
+  }
+  EXPECT_EQ(records, 100u);
+  EXPECT_EQ(damaged, 1u);
+  EXPECT_GT(parts, 10u);
+  EXPECT_EQ(store_->quarantine().size(), 1u);
+}
+
 TEST_F(LocalStoreTest, ATruncatedFileIsCorruptNotASignal) {
   const Bytes bytes = noise(3 << 20, 7);
   const ChunkId id = put(bytes, Compress::Never);

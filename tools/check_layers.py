@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 problems = []
-order = re.search(r"foreach\(name ([a-z ]+)\)", (ROOT / "CMakeLists.txt").read_text()).group(1).split()
+order = re.search(r"foreach\(name ([a-z0-9 ]+)\)", (ROOT / "CMakeLists.txt").read_text()).group(1).split()
 rows = re.findall(r"^\| ([a-z]+) \| ", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
 rows = [row for row in rows if row != "module"]
 if rows != order:

@@ -28,7 +28,8 @@ Result<void> of_value(Kind kind, ByteView key, ByteView value, const VisitRefere
     return visit({.kind = Kind::Data, .id = page, .bytes = 0}, key);
   }
   TRY(const volume::Entry entry, volume::Entry::decode(value));
-  TRY_DO(for_each_reference(entry.content, key, visit));
+  TRY_DO(volume::for_each_content(
+      entry, [&](const chunk::Content& content) { return for_each_reference(content, key, visit); }));
   if (kind != Kind::DerivedNode || key != publish::kSearchKey) return {};
   if (entry.content.inlined.size() != 32) return fail(Code::Corrupt, "root of the search index: malformed");
   const ChunkId search(Hash256::from_view(entry.content.inlined));

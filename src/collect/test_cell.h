@@ -188,7 +188,7 @@ struct Cell {
       if (out.contains(ref.root.id)) return {};
       return tree::for_each_new_node(*nodes, {}, ref.root, note, [&](ByteView, ByteView value) -> Result<void> {
         TRY(const auto entry, volume::Entry::decode(value));
-        return content_of(entry.content);
+        return volume::for_each_content(entry, content_of);
       });
     });
     EXPECT_TRUE(walked) << walked.error().message;

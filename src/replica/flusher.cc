@@ -2,8 +2,8 @@
 
 namespace hailstone::replica {
 
-Flusher::Flusher(Database& database, std::function<void()> finished)
-    : database_(database), finished_(std::move(finished)), thread_([this] { run(); }) {}
+Flusher::Flusher(Database& database, std::function<Result<void>()> before, std::function<void()> finished)
+    : database_(database), before_(std::move(before)), finished_(std::move(finished)), thread_([this] { run(); }) {}
 
 Flusher::~Flusher() {
   wait();
@@ -44,7 +44,8 @@ void Flusher::run() {
     changed_.wait(hold, [&] { return state_ == State::Requested || state_ == State::Stopping; });
     if (state_ == State::Stopping) return;
     hold.unlock();
-    auto flushed = database_.flush();
+    auto flushed = before_();
+    if (flushed) flushed = database_.flush();
     hold.lock();
     outcome_.flushed = std::move(flushed);
     state_ = State::Finished;

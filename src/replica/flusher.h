@@ -20,8 +20,8 @@ class Flusher {
     Result<void> flushed;
   };
 
-  /// `finished` runs on the flusher's thread after each flush.
-  Flusher(Database& database, std::function<void()> finished);
+  /// On the flusher's thread `before` runs ahead of each flush, and fails it; `finished` runs after it.
+  Flusher(Database& database, std::function<Result<void>()> before, std::function<void()> finished);
   /// Waits for the flush in progress.
   ~Flusher();
   Flusher(const Flusher&) = delete;
@@ -39,6 +39,7 @@ class Flusher {
   void run();
 
   Database& database_;
+  const std::function<Result<void>()> before_;
   const std::function<void()> finished_;
   std::mutex mutex_;  // between the caller's thread and the flusher's
   std::condition_variable changed_;

@@ -43,7 +43,7 @@ void refuse(Proposals proposals, const Error& error) {
 class LogGroup final : public Group {
  public:
   LogGroup(Database& database, StateMachine& machine, const GroupOptions& options, Logger& logger)
-      : database_(database), machine_(machine), options_(options), logger_(logger), flusher_(database, [this] {
+      : database_(database), machine_(machine), options_(options), logger_(logger), flusher_(database, [&machine] { return machine.persist(); }, [this] {
           {
             const std::lock_guard hold(mutex_);
             flush_finished_ = true;
@@ -341,7 +341,8 @@ Result<void> LogGroup::finish() {
     how = stop_;
   }
   if (how == Stop::Drain && database_.survives_restart()) {
-    auto flushed = database_.flush();
+    auto flushed = machine_.persist();
+    if (flushed) flushed = database_.flush();
     if (!flushed) {
       // Nothing is lost: the log holds it.
       logger_.warn("database_flush_failed", {{"error", flushed.error().message}});

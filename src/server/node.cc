@@ -65,11 +65,12 @@ Result<void> Node::open_all(Logger& logger) {
   TRY(database_, replica::open_rocks_database(*disk_, {.directory = config_.data + "/group-0/state",
                                                        .memtable_bytes = config_.database_memtable_bytes,
                                                        .block_cache_bytes = config_.database_cache_bytes}));
-  TRY_DO(machine_.load(*database_));
-  TRY(group_, replica::Group::open(*disk_, *database_, machine_, {.log_directory = config_.data + "/group-0/log",
+  machine_ = std::make_unique<volume::Machine>(store_.get());
+  TRY_DO(machine_->load(*database_));
+  TRY(group_, replica::Group::open(*disk_, *database_, *machine_, {.log_directory = config_.data + "/group-0/log",
                                       .flush_bytes = config_.group_flush_bytes,
                                       .log_segment_bytes = config_.group_segment_bytes}, logger));
-  repository_ = std::make_unique<volume::Repository>(*group_, *database_, machine_.published(), *store_, *nodes_, clock_);
+  repository_ = std::make_unique<volume::Repository>(*group_, *database_, machine_->published(), *store_, *nodes_, clock_);
 
   const std::string key_path = config_.data + "/signing.pem";
   TRY(const bool has_key, disk_->exists(key_path));
@@ -85,7 +86,7 @@ Result<void> Node::open_all(Logger& logger) {
                              {"chunks", store_->stats().chunks},
                              {"disk_bytes", store_->stats().disk_bytes},
                              {"quarantined", store_->stats().quarantined},
-                             {"volumes", static_cast<uint64_t>(machine_.published().load()->volumes.size())},
+                             {"volumes", static_cast<uint64_t>(machine_->published().load()->volumes.size())},
                              {"slot", group_->applied_slot().value},
                              {"took_ms", (clock_.monotonic_ns() - started) / 1'000'000}});
   return {};
@@ -94,7 +95,7 @@ Result<void> Node::open_all(Logger& logger) {
 // The first access key: written to its file before it is committed, so that a crash between never leaves a key nobody knows.
 Result<void> Node::open_keys() {
   const std::string path = config_.data + "/admin.key";
-  if (!machine_.published().load()->keys.empty()) {
+  if (!machine_->published().load()->keys.empty()) {
     if (auto text = disk::read_file(*disk_, path, 1024)) {
       admin_key_ = text->substr(0, text->find('\n'));
     }

@@ -57,7 +57,7 @@ class Node {
   std::unique_ptr<chunk::ExtentCache> extents_;
   std::unique_ptr<tree::CachedNodes> nodes_;
   std::unique_ptr<replica::Database> database_;
-  volume::Machine machine_;
+  std::unique_ptr<volume::Machine> machine_;
   std::unique_ptr<replica::Group> group_;
   std::unique_ptr<volume::Repository> repository_;
   std::unique_ptr<publish::SigningKey> signing_key_;

@@ -15,7 +15,7 @@
 
 namespace hailstone::tree {
 
-inline constexpr size_t kKeyBytesMax = 1024;
+inline constexpr size_t kKeyBytesMax = 1072;  // an object's key of 1024 with what volume/objects.h adds to it
 inline constexpr size_t kValueBytesMax = 16u << 10;
 
 /// Names a whole map. The zero id is the empty map and needs no chunk.

@@ -59,8 +59,7 @@ void decode(Decoder& in, ChangeSettings& c) {
   c.settings = Settings::decode(in);
 }
 
-void encode(Encoder& out, const Write& c) {
-  out.bytes(c.volume);
+void encode(Encoder& out, const LayerWrite& c) {
   out.varint(c.layer);
   out.varint(c.seen.size());
   for (const Seen& seen : c.seen) {
@@ -80,8 +79,8 @@ void encode(Encoder& out, const Write& c) {
     }
   }
 }
-void decode(Decoder& in, Write& c) {
-  c.volume = bytes_of(in);
+LayerWrite layer_write_of(Decoder& in) {
+  LayerWrite c;
   c.layer = in.varint();
   for (uint64_t n = count_of(in); n > 0 && in.ok(); --n) {
     Seen seen{bytes_of(in), {}};
@@ -97,6 +96,20 @@ void decode(Decoder& in, Write& c) {
     }
     c.edits.push_back(std::move(edit));
   }
+  return c;
+}
+
+void encode(Encoder& out, const Write& c) {
+  out.bytes(c.volume);
+  out.varint(c.layers.size());
+  for (const LayerWrite& layer : c.layers) encode(out, layer);
+  out.varint(c.chunks.size());
+  for (const Bytes& chunk : c.chunks) out.bytes(chunk);
+}
+void decode(Decoder& in, Write& c) {
+  c.volume = bytes_of(in);
+  for (uint64_t n = count_of(in); n > 0 && in.ok(); --n) c.layers.push_back(layer_write_of(in));
+  for (uint64_t n = count_of(in); n > 0 && in.ok(); --n) c.chunks.push_back(bytes_of(in));
 }
 
 void encode(Encoder& out, const OpenDraft& c) {
@@ -227,6 +240,40 @@ void decode(Decoder& in, SetHold& c) {
   const uint8_t action = in.u8();
   if (action != 1 && action != 2) in.poison();
   c.action = static_cast<SetHold::Action>(action);
+}
+
+void encode(Encoder& out, const ChangeDocument& c) {
+  out.bytes(c.volume);
+  out.bytes(c.name);
+  out.u8(c.document.has_value());
+  if (c.document) out.bytes(*c.document);
+}
+void decode(Decoder& in, ChangeDocument& c) {
+  c.volume = bytes_of(in);
+  c.name = bytes_of(in);
+  if (present(in)) c.document = bytes_of(in);
+}
+
+void encode_releases(Encoder& out, ByteView volume, const std::vector<ReleaseNumber>& releases) {
+  out.bytes(volume);
+  out.varint(releases.size());
+  for (ReleaseNumber release : releases) out.varint(release.value);
+}
+void decode_releases(Decoder& in, Bytes& volume, std::vector<ReleaseNumber>& releases) {
+  volume = bytes_of(in);
+  for (uint64_t n = count_of(in); n > 0 && in.ok(); --n) releases.emplace_back(in.varint());
+}
+void encode(Encoder& out, const TrashReleases& c) { encode_releases(out, c.volume, c.releases); }
+void decode(Decoder& in, TrashReleases& c) { decode_releases(in, c.volume, c.releases); }
+void encode(Encoder& out, const PurgeReleases& c) { encode_releases(out, c.volume, c.releases); }
+void decode(Decoder& in, PurgeReleases& c) { decode_releases(in, c.volume, c.releases); }
+void encode(Encoder& out, const RestoreRelease& c) {
+  out.bytes(c.volume);
+  out.varint(c.release.value);
+}
+void decode(Decoder& in, RestoreRelease& c) {
+  c.volume = bytes_of(in);
+  c.release = ReleaseNumber(in.varint());
 }
 
 void encode(Encoder& out, const PutKey& c) { out.bytes(c.key.encode()); }

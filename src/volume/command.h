@@ -40,13 +40,20 @@ struct LayerEdit {
   std::optional<Bytes> entry;  // encoded volume::Entry; nothing: removed
   uint64_t weight = 0;         // content bytes
 };
-/// Atomic batch of edits to a head or draft.
-struct Write {
-  Bytes volume;
+struct LayerWrite {
   uint64_t layer = kHeadLayer;
   std::vector<Seen> seen;
   std::optional<tree::Root> seen_base;  // the layer's base when `seen` was taken; required with a nonempty `seen`
   std::vector<LayerEdit> edits;
+};
+/// Atomic batch of edits to layers of a volume: to one head or draft as a rule; to several, each at most once, where an
+/// object becomes a former version or an upload becomes an object.
+struct Write {
+  Bytes volume;
+  std::vector<LayerWrite> layers;
+  /// Small chunks that the edits name: durable with the command, so that a small object is one commit. The proposer has
+  /// put them into its store already, unsynced; whoever replays the log puts them again.
+  std::vector<Bytes> chunks;
 };
 
 struct OpenDraft {
@@ -112,6 +119,28 @@ struct SetHold {
   Bytes reason;
   enum class Action : uint8_t { Add = 1, Remove = 2 } action = Action::Add;
 };
+/// Sets, or with nothing removes, one document of a bucket's configuration.
+struct ChangeDocument {
+  Bytes volume;
+  Bytes name;
+  std::optional<Bytes> document;
+};
+
+/// Lets releases go: no reader finds them, and after the trash window they are purged.
+struct TrashReleases {
+  Bytes volume;
+  std::vector<ReleaseNumber> releases;
+};
+struct RestoreRelease {
+  Bytes volume;
+  ReleaseNumber release;
+};
+/// Forgets trashed releases for good. One that was restored meanwhile stays.
+struct PurgeReleases {
+  Bytes volume;
+  std::vector<ReleaseNumber> releases;
+};
+
 struct PutKey {
   AccessKey key;
 };
@@ -120,7 +149,8 @@ struct RemoveKey {
 };
 
 using Body = std::variant<CreateVolume, DeleteVolume, ChangeSettings, Write, OpenDraft, DropDraft, ExpireDraft, BeginSeal,
-                          EndSeal, Commit, SetTag, SetHold, PutKey, RemoveKey>;
+                          EndSeal, Commit, SetTag, SetHold, PutKey, RemoveKey, ChangeDocument, TrashReleases, RestoreRelease,
+                          PurgeReleases>;
 
 struct Command {
   UnixMicros time;           // the proposer's wall clock; the machine makes it rise

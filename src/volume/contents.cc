@@ -112,7 +112,7 @@ class LayerCursor final : public ContentsCursor {
 
 class LayerContents final : public Contents {
  public:
-  LayerContents(tree::NodeStore& nodes, std::unique_ptr<replica::Reader> snapshot, VolumeId volume, uint64_t layer, Layer record)
+  LayerContents(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot, VolumeId volume, uint64_t layer, Layer record)
       : nodes_(nodes), snapshot_(std::move(snapshot)), volume_(volume), layer_(layer), record_(std::move(record)) {}
 
   Result<std::optional<Bytes>> get_encoded(ByteView key) const override {
@@ -133,7 +133,7 @@ class LayerContents final : public Contents {
 
  private:
   tree::NodeStore& nodes_;
-  std::unique_ptr<replica::Reader> snapshot_;
+  std::shared_ptr<const replica::Reader> snapshot_;
   VolumeId volume_;
   uint64_t layer_;
   Layer record_;
@@ -152,10 +152,15 @@ std::unique_ptr<Contents> open_tree(tree::NodeStore& nodes, const tree::Root& ro
   return std::make_unique<TreeContents>(nodes, root);
 }
 
-Result<std::unique_ptr<Contents>> open_layer(tree::NodeStore& nodes, std::unique_ptr<replica::Reader> snapshot,
+std::unique_ptr<Contents> open_layer(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot,
+                                     VolumeId volume, uint64_t layer, const Layer& record) {
+  return std::make_unique<LayerContents>(nodes, std::move(snapshot), volume, layer, record);
+}
+
+Result<std::unique_ptr<Contents>> open_layer(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot,
                                              VolumeId volume, uint64_t layer) {
   TRY(auto record, schema::read_layer(*snapshot, volume, layer));
-  return std::make_unique<LayerContents>(nodes, std::move(snapshot), volume, layer, std::move(record));
+  return open_layer(nodes, std::move(snapshot), volume, layer, record);
 }
 
 Result<Bytes> layer_token(const replica::Reader& state, VolumeId volume, uint64_t layer) {

@@ -37,8 +37,10 @@ class Contents {
 std::unique_ptr<Contents> open_tree(tree::NodeStore& nodes, const tree::Root& root);
 
 /// A head or draft as `snapshot` has it: base tree under frozen and active edits.
-Result<std::unique_ptr<Contents>> open_layer(tree::NodeStore& nodes, std::unique_ptr<replica::Reader> snapshot,
+Result<std::unique_ptr<Contents>> open_layer(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot,
                                              VolumeId volume, uint64_t layer);
+std::unique_ptr<Contents> open_layer(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot,
+                                     VolumeId volume, uint64_t layer, const Layer& record);
 
 /// Names a layer's contents: equal tokens, equal contents. Moves at each write; sealing leaves it alone.
 Result<Bytes> layer_token(const replica::Reader& state, VolumeId volume, uint64_t layer);

@@ -17,7 +17,8 @@ enum Flag : uint64_t {
   kHasContentType = 2,
   kHasMetadata = 4,
   kHasEtag = 8,
-  kAllFlags = 15,
+  kHasObject = 16,
+  kAllFlags = 31,
 };
 
 constexpr size_t kPairsMax = 1024;
@@ -64,9 +65,75 @@ Posix decode_posix(Decoder& in) {
   return posix;
 }
 
+void encode_map(Encoder& out, const std::map<Bytes, Bytes>& map) {
+  out.varint(map.size());
+  for (const auto& [name, value] : map) {
+    out.bytes(name);
+    out.bytes(value);
+  }
+}
+
+std::map<Bytes, Bytes> decode_map(Decoder& in) {
+  std::map<Bytes, Bytes> out;
+  const uint64_t count = in.varint();
+  if (count > kPairsMax) in.poison();
+  for (uint64_t i = 0; i < count && in.ok(); ++i) {
+    Bytes name(in.bytes());
+    Bytes value(in.bytes());
+    if (!out.empty() && out.rbegin()->first >= name) in.poison();
+    out.emplace_hint(out.end(), std::move(name), std::move(value));
+  }
+  return out;
+}
+
+enum ObjectFlag : uint8_t { kDeleteMarker = 1, kLegalHold = 2, kAllObjectFlags = 3 };
+
+void encode_object(Encoder& out, const ObjectFacts& object) {
+  out.u8(static_cast<uint8_t>((object.delete_marker ? kDeleteMarker : 0) | (object.legal_hold ? kLegalHold : 0)));
+  encode_map(out, object.headers);
+  encode_map(out, object.tags);
+  out.bytes(object.version);
+  out.svarint(object.version_order);
+  out.bytes(object.checksum_algorithm);
+  out.bytes(object.checksum);
+  out.varint(object.part_count);
+  if (object.part_count > 0) object.parts.encode(out);
+  out.bytes(object.owner);
+  out.bytes(object.acl);
+  out.u8(object.retention);
+  out.svarint(object.retain_until);
+}
+
+ObjectFacts decode_object(Decoder& in) {
+  ObjectFacts object;
+  const uint8_t flags = in.u8();
+  if ((flags & ~unsigned{kAllObjectFlags}) != 0) in.poison();
+  object.delete_marker = (flags & kDeleteMarker) != 0;
+  object.legal_hold = (flags & kLegalHold) != 0;
+  object.headers = decode_map(in);
+  object.tags = decode_map(in);
+  object.version = in.bytes();
+  object.version_order = in.svarint();
+  object.checksum_algorithm = in.bytes();
+  object.checksum = in.bytes();
+  object.part_count = narrow(in);
+  if (object.part_count > 0) object.parts = chunk::Content::decode(in);
+  object.owner = in.bytes();
+  object.acl = in.bytes();
+  object.retention = in.u8();
+  if (object.retention > 2) in.poison();
+  object.retain_until = in.svarint();
+  return object;
+}
+
 size_t metadata_bytes(const Entry& entry) {
   size_t bytes = entry.content_type.size() + entry.etag.size();
   for (const auto& [name, value] : entry.metadata) bytes += name.size() + value.size();
+  if (entry.object) {
+    for (const auto& [name, value] : entry.object->headers) bytes += name.size() + value.size();
+    for (const auto& [name, value] : entry.object->tags) bytes += name.size() + value.size();
+    bytes += entry.object->acl.size();
+  }
   if (entry.posix) {
     bytes += entry.posix->link.size();
     for (const auto& [name, value] : entry.posix->xattrs) bytes += name.size() + value.size();
@@ -86,7 +153,7 @@ Result<Bytes> Entry::encode() const {
   out.u8(kVersion);
   out.u8(static_cast<uint8_t>(kind));
   out.varint((posix ? kHasPosix : 0u) | (content_type.empty() ? 0u : kHasContentType) |
-             (metadata.empty() ? 0u : kHasMetadata) | (etag.empty() ? 0u : kHasEtag));
+             (metadata.empty() ? 0u : kHasMetadata) | (etag.empty() ? 0u : kHasEtag) | (object ? kHasObject : 0u));
   out.svarint(modified_ns);
   content.encode(out);
   if (posix) encode_posix(out, *posix);
@@ -99,6 +166,7 @@ Result<Bytes> Entry::encode() const {
     }
   }
   if (!etag.empty()) out.bytes(etag);
+  if (object) encode_object(out, *object);
   if (bytes.size() > tree::kValueBytesMax)
     return fail(Code::Invalid, fmt::format("entry is {} bytes, limit {}", bytes.size(), tree::kValueBytesMax));
   return bytes;
@@ -130,14 +198,15 @@ Result<Entry> Entry::decode(ByteView bytes) {
     }
   }
   if (flags & kHasEtag) entry.etag = in.bytes();
+  if (flags & kHasObject) entry.object = decode_object(in);
   if (!in.done()) return fail(Code::Corrupt, fmt::format("entry: malformed ({} bytes)", bytes.size()));
   return entry;
 }
 
 Result<void> validate_key(ByteView key) {
   if (key.empty()) return fail(Code::Invalid, "key is empty");
-  if (key.size() > tree::kKeyBytesMax)
-    return fail(Code::Invalid, fmt::format("key is {} bytes, limit {}: {}", key.size(), tree::kKeyBytesMax, printable(key)));
+  if (key.size() > kKeyBytesMax)
+    return fail(Code::Invalid, fmt::format("key is {} bytes, limit {}: {}", key.size(), kKeyBytesMax, printable(key)));
   return {};
 }
 

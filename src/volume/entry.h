@@ -36,6 +36,26 @@ struct Posix {
   bool operator==(const Posix&) const = default;
 };
 
+/// What S3 keeps of an object and a file has not.
+struct ObjectFacts {
+  std::map<Bytes, Bytes> headers;  // lower-case names: cache-control, content-disposition, content-encoding, ...
+  std::map<Bytes, Bytes> tags;
+  Bytes version;                   // id; empty: the null version
+  int64_t version_order = 0;       // of two versions of a key the newer has the higher one; Unix µs, made to rise
+  bool delete_marker = false;
+  Bytes checksum_algorithm;        // "CRC32C"; empty: none was asked for
+  Bytes checksum;                  // base64, of a composite one with "-N"
+  uint32_t part_count = 0;         // uploaded in as many parts; 0: whole
+  chunk::Content parts;            // their sizes and checksums (docs/formats/entry.md), when part_count > 0
+  Bytes owner;                     // name of the access key that wrote it
+  Bytes acl;                       // as s3proto renders it; empty: private
+  uint8_t retention = 0;           // 1 governance, 2 compliance
+  int64_t retain_until = 0;        // Unix µs
+  bool legal_hold = false;
+
+  bool operator==(const ObjectFacts&) const = default;
+};
+
 struct Entry {
   Kind kind = Kind::File;
   chunk::Content content;
@@ -44,6 +64,7 @@ struct Entry {
   Bytes content_type;                      // as given by the writer; empty: by file name at the edge
   std::map<Bytes, Bytes> metadata;         // user metadata, lower-case names
   Bytes etag;                              // S3 ETag without quotes where it is not content.sha256
+  std::optional<ObjectFacts> object;       // nothing: a file that was never an S3 object of its own
 
   bool operator==(const Entry&) const = default;
 
@@ -53,6 +74,15 @@ struct Entry {
   static Result<Entry> decode(ByteView bytes);
 };
 
+/// Calls `visit` for each content an entry names: its own, and its part list.
+template <class Visit>
+Result<void> for_each_content(const Entry& entry, Visit&& visit) {
+  if (auto seen = visit(entry.content); !seen) return seen;
+  if (entry.object && entry.object->part_count > 0) return visit(entry.object->parts);
+  return {};
+}
+
+inline constexpr size_t kKeyBytesMax = 1024;
 inline constexpr size_t kMetadataBytesMax = 8u << 10;  // xattrs, user metadata and link together
 
 /// Invalid with a reason: empty, longer than 1024 bytes, or a name that no reader could ask for back.

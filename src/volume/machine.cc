@@ -12,10 +12,55 @@ namespace hailstone::volume {
 namespace {
 
 constexpr int64_t kReplyAgeMaxMicros = 24ll * 3600 * 1'000'000;
+constexpr int64_t kAuditAgeMaxMicros = 400ll * 24 * 3600 * 1'000'000;
 constexpr int kRepliesDroppedPerCommand = 4;  // more than are added, so the table never outgrows a day's commands
 
 std::unexpected<Error> no_volume(ByteView name) {
   return fail(Code::NotFound, fmt::format("no volume '{}'", printable(name)));
+}
+
+struct Deed {
+  Bytes action, object;
+};
+
+Bytes numbers(const std::vector<ReleaseNumber>& releases) {
+  Bytes out;
+  for (ReleaseNumber release : releases) out += fmt::format("{}{}", out.empty() ? "" : ",", release.value);
+  return out;
+}
+
+/// What the audit log says of a command; nothing of those that write contents or keep house.
+std::optional<Deed> audited(const Command& command, const Reply& reply) {
+  struct {
+    const Reply& reply;
+    std::optional<Deed> operator()(const CreateVolume& c) { return Deed{c.release ? "clone-volume" : "create-volume", c.name}; }
+    std::optional<Deed> operator()(const DeleteVolume& c) { return Deed{"delete-volume", c.name}; }
+    std::optional<Deed> operator()(const ChangeSettings& c) { return Deed{"change-settings", c.name}; }
+    std::optional<Deed> operator()(const Write&) { return {}; }
+    std::optional<Deed> operator()(const OpenDraft& c) { return Deed{"open-draft", fmt::format("{}@draft-{}", c.volume, reply.number)}; }
+    std::optional<Deed> operator()(const DropDraft& c) { return Deed{"drop-draft", fmt::format("{}@draft-{}", c.volume, c.draft.value)}; }
+    std::optional<Deed> operator()(const ExpireDraft& c) { return Deed{"expire-draft", fmt::format("{}@draft-{}", c.volume, c.draft.value)}; }
+    std::optional<Deed> operator()(const BeginSeal&) { return {}; }
+    std::optional<Deed> operator()(const EndSeal&) { return {}; }
+    std::optional<Deed> operator()(const Commit& c) {
+      Bytes object;
+      for (const auto& r : c.releases) object += fmt::format("{}{}@{}", object.empty() ? "" : " ", r.volume, r.record.number.value);
+      for (const auto& f : c.flips)
+        object += fmt::format("{}{}:{}->{}", object.empty() ? "" : " ", f.volume, f.channel, f.release.value);
+      return Deed{c.releases.empty() ? "flip" : "publish", object};
+    }
+    std::optional<Deed> operator()(const SetTag& c) { return Deed{c.release ? "tag" : "untag", fmt::format("{}@{} {}", c.volume, c.release.value, c.tag)}; }
+    std::optional<Deed> operator()(const SetHold& c) {
+      return Deed{c.action == SetHold::Action::Add ? "hold" : "unhold", fmt::format("{}@{} {}", c.volume, c.release.value, c.name)};
+    }
+    std::optional<Deed> operator()(const PutKey& c) { return Deed{"put-key", fmt::format("{} ({}, {})", c.key.id, c.key.name, role_name(c.key.role))}; }
+    std::optional<Deed> operator()(const RemoveKey& c) { return Deed{"remove-key", c.id}; }
+    std::optional<Deed> operator()(const ChangeDocument& c) { return Deed{c.document ? "put-document" : "remove-document", fmt::format("{} {}", c.volume, c.name)}; }
+    std::optional<Deed> operator()(const TrashReleases& c) { return Deed{"trash", fmt::format("{}@{}", c.volume, numbers(c.releases))}; }
+    std::optional<Deed> operator()(const RestoreRelease& c) { return Deed{"restore", fmt::format("{}@{}", c.volume, c.release.value)}; }
+    std::optional<Deed> operator()(const PurgeReleases& c) { return Deed{"purge", fmt::format("{}@{}", c.volume, numbers(c.releases))}; }
+  } tell{reply};
+  return std::visit(tell, command.body);
 }
 
 /// Keeps what is in grace, at least kFlipsHeldMin and at most kFlipsHeldMax, newest.
@@ -34,8 +79,14 @@ void trim_flips(std::vector<Flip>& flips, const Settings& settings, UnixMicros n
 class Machine::Applying {
  public:
   Applying(Slot slot, const Command& command, const replica::Reader& reader, replica::Batch& out, const State& before,
-           uint64_t& last_volume, State& after)
-      : command_(command), reader_(reader), out_(out), before_(before), last_volume_(last_volume), after_(after) {
+           uint64_t& last_volume, State& after, chunk::ChunkStore* store)
+      : command_(command),
+        reader_(reader),
+        out_(out),
+        before_(before),
+        last_volume_(last_volume),
+        after_(after),
+        store_(store) {
     reply_.slot = slot;
     reply_.time = UnixMicros{std::max(command.time.value, before.time.value + 1)};
   }
@@ -162,7 +213,7 @@ class Machine::Applying {
     TRY(auto v, volume(c.name));
     const VolumeId id = v->record.id;
     out_.erase(schema::volume(c.name));
-    for (char table : {'L', 'E', 'D', 'R', 'F', 'T', 'H'}) {
+    for (char table : {'L', 'E', 'D', 'R', 'F', 'T', 'H', 'X'}) {
       const Bytes prefix = Bytes(1, table) + schema::big_endian(id.value);
       out_.erase_range(prefix, schema::end_of(prefix));
     }
@@ -179,16 +230,9 @@ class Machine::Applying {
     return {};
   }
 
-  Result<void> apply(const Write& c) {
-    TRY(auto v, volume(c.volume));
-    const VolumeId id = v->record.id;
-    TRY(Layer layer, schema::read_layer(reader_, id, c.layer));
-    std::optional<DraftRecord> record;
-    if (c.layer != kHeadLayer) {
-      TRY(auto found, draft(id, DraftId(c.layer)));
-      record = std::move(found);
-    }
-    for (const LayerEdit& edit : c.edits) TRY_DO(validate_key(edit.key));
+  Result<void> check(VolumeId id, const LayerWrite& c, const Layer& layer) const {
+    for (const LayerEdit& edit : c.edits)
+      if (!is_own_layer(c.layer)) TRY_DO(validate_key(edit.key));
     if (c.seen_base && *c.seen_base != layer.base) return fail(Code::Conflict, "the base moved on: read again");
     for (const Seen& seen : c.seen) {
       TRY(auto raw, schema::newest_edit(reader_, id, c.layer, layer, seen.key));
@@ -197,17 +241,44 @@ class Machine::Applying {
       if (found != seen.delta_hash)
         return fail(Code::Conflict, fmt::format("key '{}' changed meanwhile: read again", printable(seen.key)));
     }
-    for (const LayerEdit& edit : c.edits) {
-      Bytes value = schema::encode_edit(edit.entry, edit.weight);
-      layer.active_edits += 1;
-      layer.active_bytes += edit.key.size() + value.size();
-      out_.put(schema::edit(id, c.layer, layer.active, edit.key), std::move(value));
+    return {};
+  }
+
+  Result<void> apply(const Write& c) {
+    TRY(auto v, volume(c.volume));
+    const VolumeId id = v->record.id;
+    struct Open {
+      Layer layer;
+      std::optional<DraftRecord> draft;
+    };
+    std::vector<Open> open;
+    for (const LayerWrite& write : c.layers) {
+      TRY(Layer layer, schema::read_layer(reader_, id, write.layer));
+      std::optional<DraftRecord> record;
+      if (write.layer != kHeadLayer && !is_own_layer(write.layer)) {
+        TRY(auto found, draft(id, DraftId(write.layer)));
+        record = std::move(found);
+      }
+      TRY_DO(check(id, write, layer));
+      open.push_back({std::move(layer), std::move(record)});
     }
-    layer.version = reply_.slot;
-    save_layer(id, c.layer, layer);
-    if (record) {
-      record->active = now();
-      out_.put(schema::draft(id, record->id), record->encode());
+    for (const Bytes& chunk : c.chunks)
+      if (store_) TRY_DO(store_->put(chunk, chunk::Compress::Auto));
+    for (size_t i = 0; i < c.layers.size(); ++i) {
+      auto& [layer, record] = open[i];
+      const LayerWrite& write = c.layers[i];
+      for (const LayerEdit& edit : write.edits) {
+        Bytes value = schema::encode_edit(edit.entry, edit.weight);
+        layer.active_edits += 1;
+        layer.active_bytes += edit.key.size() + value.size();
+        out_.put(schema::edit(id, write.layer, layer.active, edit.key), std::move(value));
+      }
+      layer.version = reply_.slot;
+      save_layer(id, write.layer, layer);
+      if (record) {
+        record->active = now();
+        out_.put(schema::draft(id, record->id), record->encode());
+      }
     }
     return {};
   }
@@ -216,6 +287,7 @@ class Machine::Applying {
     TRY(auto v, volume(c.volume));
     if (c.base) {
       TRY(auto base, reader_.get(schema::release(v->record.id, c.base)));
+      TRY_DO(not_trashed(*v, c.base));
       if (!base) return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", c.volume, c.base.value));
       TRY(auto release, ReleaseRecord::decode(*base));
       if (release.root != c.base_root) return fail(Code::Invalid, "base_root is not that release's root");
@@ -328,6 +400,7 @@ class Machine::Applying {
       } else if (f.release) {
         TRY(auto bytes, reader_.get(schema::release(v->record.id, f.release)));
         if (!bytes) return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", f.volume, f.release.value));
+        TRY_DO(not_trashed(*v, f.release));
         TRY(auto release, ReleaseRecord::decode(*bytes));
         root = release.root;
       } else if (!current) {
@@ -370,6 +443,7 @@ class Machine::Applying {
     }
     TRY(auto release, reader_.get(schema::release(v->record.id, c.release)));
     if (!release) return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", c.volume, c.release.value));
+    TRY_DO(not_trashed(*v, c.release));
     Bytes bytes;
     Encoder(bytes).varint(c.release.value);
     out_.put(schema::tag(changed.record.id, c.tag), std::move(bytes));
@@ -389,11 +463,98 @@ class Machine::Applying {
     }
     TRY(auto release, reader_.get(schema::release(v->record.id, c.release)));
     if (!release) return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", c.volume, c.release.value));
+    TRY_DO(not_trashed(*v, c.release));
     Bytes bytes;
     Encoder encoder(bytes);
     encoder.svarint(now().value);
     encoder.bytes(c.reason);
     out_.put(key, std::move(bytes));
+    return {};
+  }
+
+  Result<void> not_trashed(const Volume& v, ReleaseNumber release) const {
+    if (!v.trashed.contains(release)) return {};
+    return fail(Code::NotFound,
+                fmt::format("release {} of '{}' is in the trash: restore it first", release.value, v.record.name));
+  }
+
+  // Whether anything but a policy keeps a release: the words for it, or nothing.
+  Result<std::optional<Bytes>> kept_by(const Volume& v, ReleaseNumber release) const {
+    for (const auto& [name, flips] : v.channels) {
+      if (flips->back().release == release) return fmt::format("channel '{}' is at it", name);
+      const int64_t horizon = now().value - static_cast<int64_t>(v.record.settings.grace_seconds) * 1'000'000;
+      for (size_t i = flips->size() - 1; i-- > 0 && (*flips)[i + 1].at.value >= horizon;)
+        if ((*flips)[i].release == release) return fmt::format("it is in grace on channel '{}'", name);
+    }
+    for (const auto& [name, number] : v.tags)
+      if (number == release) return fmt::format("tag '{}' names it", name);
+    const Bytes holds = schema::hold(v.record.id, release, "");
+    auto hold = reader_.iterate(holds, schema::end_of(holds));
+    if (hold->valid()) return fmt::format("hold '{}' is on it", hold->key().substr(holds.size()));
+    TRY_DO(hold->status());
+    const Bytes drafts = schema::draft(v.record.id, DraftId()).substr(0, 9);
+    auto row = reader_.iterate(drafts, schema::end_of(drafts));
+    for (; row->valid(); row->next()) {
+      TRY(const auto record, DraftRecord::decode(row->value()));
+      if (record.base == release) return fmt::format("draft {} started from it", record.id.value);
+    }
+    TRY_DO(row->status());
+    return std::optional<Bytes>();
+  }
+
+  Result<void> apply(const TrashReleases& c) {
+    TRY(auto v, volume(c.volume));
+    for (ReleaseNumber release : c.releases) {
+      TRY(auto record, reader_.get(schema::release(v->record.id, release)));
+      if (!record) return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", c.volume, release.value));
+      TRY_DO(not_trashed(*v, release));
+      TRY(auto keeper, kept_by(*v, release));
+      if (keeper)
+        return fail(Code::Conflict, fmt::format("release {} of '{}' stays: {}", release.value, c.volume, *keeper));
+    }
+    Volume& changed = change(c.volume);
+    for (ReleaseNumber release : c.releases) {
+      Bytes bytes;
+      Encoder(bytes).svarint(now().value);
+      out_.put(schema::trashed(changed.record.id, release), std::move(bytes));
+      changed.trashed[release] = now();
+    }
+    return {};
+  }
+
+  Result<void> apply(const RestoreRelease& c) {
+    TRY(auto v, volume(c.volume));
+    if (!v->trashed.contains(c.release))
+      return fail(Code::NotFound, fmt::format("release {} of '{}' is not in the trash", c.release.value, c.volume));
+    Volume& changed = change(c.volume);
+    changed.trashed.erase(c.release);
+    out_.erase(schema::trashed(changed.record.id, c.release));
+    return {};
+  }
+
+  Result<void> apply(const PurgeReleases& c) {
+    TRY(auto v, volume(c.volume));
+    Volume& changed = change(c.volume);
+    for (ReleaseNumber release : c.releases) {
+      if (changed.trashed.erase(release) == 0) continue;
+      out_.erase(schema::trashed(changed.record.id, release));
+      out_.erase(schema::release(changed.record.id, release));
+    }
+    return {};
+  }
+
+  Result<void> apply(const ChangeDocument& c) {
+    TRY(auto v, volume(c.volume));
+    constexpr size_t kDocumentBytesMax = 128u << 10;
+    if (c.document && c.document->size() > kDocumentBytesMax)
+      return fail(Code::Invalid, fmt::format("'{}' is {} bytes, limit {}", c.name, c.document->size(), kDocumentBytesMax));
+    Volume& changed = change(c.volume);
+    if (c.document) {
+      changed.record.documents[c.name] = *c.document;
+    } else {
+      changed.record.documents.erase(c.name);
+    }
+    save(changed);
     return {};
   }
 
@@ -416,6 +577,7 @@ class Machine::Applying {
   const State& before_;
   uint64_t& last_volume_;
   State& after_;
+  chunk::ChunkStore* const store_;
   Reply reply_;
 };
 
@@ -433,7 +595,7 @@ Result<Bytes> Machine::apply(Slot slot, ByteView encoded, const replica::Reader&
       return *std::move(known);
     }
   }
-  Applying applying(slot, command, reader, out, *state_, next_last_volume_, *next_);
+  Applying applying(slot, command, reader, out, *state_, next_last_volume_, *next_, store_);
   auto result = applying.run();
   Reply reply;
   if (result) {
@@ -450,6 +612,18 @@ Result<Bytes> Machine::apply(Slot slot, ByteView encoded, const replica::Reader&
   }
   next_->slot = slot;
   next_->time = applying.now();
+  if (!reply.refused) {
+    if (auto done = audited(command, reply)) {
+      out.put(schema::audit(slot), AuditRecord{slot, next_->time, command.author, done->action, done->object}.encode());
+      auto oldest = reader.iterate("A", schema::end_of("A"));
+      for (int i = 0; i < kRepliesDroppedPerCommand && oldest->valid(); ++i, oldest->next()) {
+        TRY(const auto record, AuditRecord::decode(slot, oldest->value()));
+        if (record.time.value > next_->time.value - kAuditAgeMaxMicros) break;
+        out.erase(Bytes(oldest->key()));
+      }
+      TRY_DO(oldest->status());
+    }
+  }
   Bytes meta;
   Encoder encoder(meta);
   encoder.varint(next_last_volume_);
@@ -470,6 +644,8 @@ Result<Bytes> Machine::apply(Slot slot, ByteView encoded, const replica::Reader&
   }
   return bytes;
 }
+
+Result<void> Machine::persist() { return store_ ? store_->sync() : Result<void>(); }
 
 void Machine::applied(Slot) {
   state_ = std::move(next_);
@@ -515,6 +691,13 @@ Result<void> Machine::load(const replica::Reader& database) {
       v->tags[Bytes(tag->key().substr(9))] = ReleaseNumber(in.varint());
     }
     TRY_DO(tag->status());
+    const Bytes trash = schema::trashed(v->record.id, ReleaseNumber()).substr(0, 9);
+    auto trashed = database.iterate(trash, schema::end_of(trash));
+    for (; trashed->valid(); trashed->next()) {
+      Decoder in(trashed->value());
+      v->trashed[ReleaseNumber(schema::from_big_endian(trashed->key().substr(9)))] = UnixMicros{in.svarint()};
+    }
+    TRY_DO(trashed->status());
     Bytes name = v->record.name;
     state->volumes[std::move(name)] = std::move(v);
   }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "chunk/store.h"
 #include "replica/group.h"
 #include "volume/command.h"
 #include "volume/state.h"
@@ -11,17 +12,22 @@ namespace hailstone::volume {
 
 class Machine final : public replica::StateMachine {
  public:
+  /// Chunks that travel in commands go to `store`, when there is one.
+  explicit Machine(chunk::ChunkStore* store = nullptr) : store_(store) {}
+
   /// Reads the state that the database already holds. Call before the group replays its log.
   Result<void> load(const replica::Reader& database);
 
   Result<Bytes> apply(Slot slot, ByteView command, const replica::Reader& state, replica::Batch& out) override;
   void applied(Slot slot) override;
+  Result<void> persist() override;
 
   const PublishedState& published() const { return published_; }
 
  private:
   class Applying;  // one command's working set
 
+  chunk::ChunkStore* const store_;
   std::shared_ptr<const State> state_ = std::make_shared<State>();  // shows every applied command
   std::shared_ptr<State> next_;                                     // shows the one between apply() and applied()
   uint64_t last_volume_ = 0;

@@ -44,6 +44,9 @@ void Settings::encode(Encoder& out) const {
   out.u8(static_cast<uint8_t>(checks));
   out.u8(compress);
   out.varint(chunk_average_bytes);
+  out.varint(keep_releases);
+  out.varint(keep_seconds);
+  out.varint(trash_seconds);
   out.bytes(description);
 }
 
@@ -56,6 +59,9 @@ Settings Settings::decode(Decoder& in) {
   s.checks = enumerator(in, CheckMode::Refuse, CheckMode::Off);
   s.compress = flag(in);
   s.chunk_average_bytes = static_cast<uint32_t>(in.varint());
+  s.keep_releases = in.varint();
+  s.keep_seconds = in.varint();
+  s.trash_seconds = in.varint();
   s.description = in.bytes();
   return s;
 }
@@ -65,6 +71,8 @@ Result<void> Settings::validate() const {
     return fail(Code::Invalid, fmt::format("grace_seconds {} is beyond ten years", grace_seconds));
   if (chunk_average_bytes < (128u << 10) || chunk_average_bytes > (2u << 20))
     return fail(Code::Invalid, fmt::format("chunk_average_bytes {} is not within 131072..2097152", chunk_average_bytes));
+  for (const auto& [name, value] : {std::pair("keep_seconds", keep_seconds), {"trash_seconds", trash_seconds}})
+    if (value > 100ull * 366 * 86400) return fail(Code::Invalid, fmt::format("{} {} is beyond a hundred years", name, value));
   if (description.size() > 1024) return fail(Code::Invalid, "description is longer than 1024 bytes");
   return {};
 }
@@ -124,6 +132,11 @@ Bytes VolumeRecord::encode() const {
     out.bytes(channel);
     flip.encode(out);
   }
+  out.varint(documents.size());
+  for (const auto& [document, text] : documents) {
+    out.bytes(document);
+    out.bytes(text);
+  }
   return bytes;
 }
 
@@ -141,6 +154,11 @@ Result<VolumeRecord> VolumeRecord::decode(ByteView bytes) {
   for (uint64_t i = 0; i < count && in.ok(); ++i) {
     Bytes channel(in.bytes());
     v.channels[channel] = Flip::decode(in);
+  }
+  const uint64_t documents = in.varint();
+  for (uint64_t i = 0; i < documents && in.ok(); ++i) {
+    Bytes name(in.bytes());
+    v.documents[std::move(name)] = in.bytes();
   }
   TRY_DO(finish(in, "volume"));
   return v;
@@ -246,6 +264,7 @@ Bytes AccessKey::encode() const {
   out.varint(volumes.size());
   for (const Bytes& volume : volumes) out.bytes(volume);
   out.bytes(secret_hash);
+  out.bytes(sealed_secret);
   encode_time(out, created);
   return bytes;
 }
@@ -260,9 +279,33 @@ Result<AccessKey> AccessKey::decode(ByteView bytes) {
   const uint64_t count = in.varint();
   for (uint64_t i = 0; i < count && in.ok(); ++i) k.volumes.emplace_back(in.bytes());
   k.secret_hash = in.bytes();
+  k.sealed_secret = in.bytes();
   k.created = decode_time(in);
   TRY_DO(finish(in, "access key"));
   return k;
+}
+
+Bytes AuditRecord::encode() const {
+  Bytes bytes;
+  Encoder out(bytes);
+  out.u8(kVersion);
+  encode_time(out, time);
+  out.bytes(author);
+  out.bytes(action);
+  out.bytes(object);
+  return bytes;
+}
+
+Result<AuditRecord> AuditRecord::decode(Slot slot, ByteView bytes) {
+  Decoder in(bytes);
+  AuditRecord a{.slot = slot};
+  if (in.u8() != kVersion) in.poison();
+  a.time = decode_time(in);
+  a.author = in.bytes();
+  a.action = in.bytes();
+  a.object = in.bytes();
+  TRY_DO(finish(in, "audit"));
+  return a;
 }
 
 std::string_view role_name(Role role) {

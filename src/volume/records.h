@@ -26,6 +26,9 @@ struct Settings {
   CheckMode checks = CheckMode::Refuse;
   bool compress = true;            // zstd where it pays
   uint32_t chunk_average_bytes = 1u << 20;
+  uint64_t keep_releases = 0;      // the newest so many stay; 0: all. Channels, holds, tags, drafts and grace keep more
+  uint64_t keep_seconds = 0;       // and those replaced no longer ago than this; 0: no bound by age
+  uint64_t trash_seconds = 24 * 3600;  // what is let go can be taken back for so long
   Bytes description;
 
   bool operator==(const Settings&) const = default;
@@ -49,7 +52,10 @@ struct Layer {
   static Layer decode(Decoder& in);
 };
 
-inline constexpr uint64_t kHeadLayer = 0;  // a draft's layer number is its id
+inline constexpr uint64_t kHeadLayer = 0;                  // a draft's layer number is its id
+inline constexpr uint64_t kVersionsLayer = 1ull << 63;      // former versions of the head's objects (volume/objects.h)
+inline constexpr uint64_t kUploadsLayer = kVersionsLayer + 1;  // multipart uploads and their parts
+inline constexpr bool is_own_layer(uint64_t layer) { return layer >= kVersionsLayer; }  // made by the first write to it
 
 /// One change of a channel.
 struct Flip {
@@ -71,6 +77,7 @@ struct VolumeRecord {
   ReleaseNumber last_release;
   DraftId last_draft;
   std::map<Bytes, Flip> channels;  // each one's newest flip
+  std::map<Bytes, Bytes> documents;  // bucket configuration by sub-resource: "policy", "cors", "versioning", ...
   bool operator==(const VolumeRecord&) const = default;
   Bytes encode() const;
   static Result<VolumeRecord> decode(ByteView bytes);
@@ -118,6 +125,23 @@ struct ReleaseRecord {
   Hash256 hash() const;
 };
 
+/// A release that retention or a person has let go; purged when its volume's trash_seconds are over.
+struct Trashed {
+  ReleaseNumber release;
+  UnixMicros since;
+};
+
+/// One line of the audit log.
+struct AuditRecord {
+  Slot slot;
+  UnixMicros time;
+  Bytes author;
+  Bytes action;  // "publish", "put-key", ...
+  Bytes object;  // what it was done to, for people
+  Bytes encode() const;
+  static Result<AuditRecord> decode(Slot slot, ByteView bytes);
+};
+
 struct Hold {
   Bytes name;
   Bytes reason;
@@ -132,7 +156,8 @@ struct AccessKey {
   Bytes name;
   Role role = Role::Reader;
   std::vector<Bytes> volumes;  // names, or "*" for all
-  Bytes secret_hash;           // SHA-256 of the secret: the secret itself is shown once and kept nowhere
+  Bytes secret_hash;           // SHA-256 of the secret
+  Bytes sealed_secret;         // the secret under the node's master key: signatures can't be verified without it
   UnixMicros created;
   bool operator==(const AccessKey&) const = default;
   Bytes encode() const;

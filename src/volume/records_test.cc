@@ -55,7 +55,7 @@ TEST(Records, RoundTripAndSurviveDamage) {
   survives_damage(sample_release());
   EXPECT_EQ(*ReleaseRecord::decode(sample_release().encode()), sample_release());
   survives_damage(DraftRecord{DraftId(1), ReleaseNumber(2), {}, "a", "m", UnixMicros{3}, UnixMicros{4}});
-  survives_damage(AccessKey{"id", "name", Role::Publisher, {"*", "repo"}, "hash", UnixMicros{1}});
+  survives_damage(AccessKey{"id", "name", Role::Publisher, {"*", "repo"}, "hash", "sealed", UnixMicros{1}});
 }
 
 TEST(Records, SignatureCoversEveryFieldButItself) {
@@ -74,10 +74,8 @@ TEST(Commands, EveryBodyRoundTrips) {
   commit.flips.push_back({"repo", "current", ReleaseNumber(42), ReleaseNumber(41)});
   Write write;
   write.volume = "repo";
-  write.layer = 9;
-  write.seen = {{"a", 7u}, {"b", {}}};
-  write.seen_base = tree::Root{};
-  write.edits = {{"a", "entry", 5}, {"b", {}, 0}};
+  write.layers = {{9, {{"a", 7u}, {"b", {}}}, tree::Root{}, {{"a", "entry", 5}, {"b", {}, 0}}}, {kUploadsLayer, {}, {}, {}}};
+  write.chunks = {"bytes of a chunk"};
   const std::vector<Body> bodies = {CreateVolume{"repo", {}, sample_release()},
                                     DeleteVolume{"repo"},
                                     ChangeSettings{"repo", {}},
@@ -90,8 +88,12 @@ TEST(Commands, EveryBodyRoundTrips) {
                                     commit,
                                     SetTag{"repo", "t", ReleaseNumber(1)},
                                     SetHold{"repo", ReleaseNumber(1), "h", "why", SetHold::Action::Remove},
-                                    PutKey{{"id", "name", Role::Admin, {"*"}, "hash", UnixMicros{1}}},
-                                    RemoveKey{"id"}};
+                                    PutKey{{"id", "name", Role::Admin, {"*"}, "hash", "sealed", UnixMicros{1}}},
+                                    RemoveKey{"id"},
+                                    ChangeDocument{"repo", "cors", "<xml/>"},
+                                    TrashReleases{"repo", {ReleaseNumber(1), ReleaseNumber(2)}},
+                                    RestoreRelease{"repo", ReleaseNumber(1)},
+                                    PurgeReleases{"repo", {ReleaseNumber(2)}}};
   ASSERT_EQ(bodies.size(), std::variant_size_v<Body>);
   for (const Body& body : bodies) survives_damage(Command{UnixMicros{99}, "ann", "key", body});
 }

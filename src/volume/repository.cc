@@ -71,7 +71,7 @@ Result<Target> Repository::resolve(std::string_view text) const {
 }
 
 Result<std::unique_ptr<Contents>> Repository::open(const Target& target) const {
-  if (!target.release) return open_layer(nodes_, database_.snapshot(), target.volume->record.id, target.layer);
+  if (!target.release) return open_layer(*target.volume, target.layer);
   TRY(auto record, release(*target.volume, *target.release));
   return open_tree(nodes_, record.root);
 }
@@ -83,6 +83,8 @@ Result<Bytes> Repository::token(const Target& target) const {
 }
 
 Result<ReleaseRecord> Repository::release(const Volume& volume, ReleaseNumber number) const {
+  if (volume.trashed.contains(number))
+    return fail(Code::NotFound, fmt::format("release {} of '{}' is in the trash", number.value, volume.record.name));
   TRY(auto bytes, database_.get(schema::release(volume.record.id, number)));
   if (!bytes)
     return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", volume.record.name, number.value));
@@ -141,6 +143,32 @@ Result<Layer> Repository::layer(const Volume& volume, uint64_t number) const {
   return schema::read_layer(database_, volume.record.id, number);
 }
 
+Result<std::unique_ptr<Contents>> Repository::open_layer(const Volume& volume, uint64_t layer) const {
+  return volume::open_layer(nodes_, database_.snapshot(), volume.record.id, layer);
+}
+
+Result<std::vector<AuditRecord>> Repository::audit(Slot before, size_t limit) const {
+  // Slots are sparse here: a window is widened until it holds enough, or all.
+  std::vector<AuditRecord> out;
+  const uint64_t end = before ? before.value : UINT64_MAX;
+  uint64_t newest = end;
+  if (!before) newest = state_.load()->slot.value + 1;
+  for (uint64_t width = 256;; width *= 4) {
+    out.clear();
+    const uint64_t begin = newest > width ? newest - width : 0;
+    auto rows = database_.iterate(schema::audit(Slot(begin)), schema::audit(Slot(end)));
+    for (; rows->valid(); rows->next()) {
+      TRY(auto record, AuditRecord::decode(Slot(schema::from_big_endian(rows->key().substr(1))), rows->value()));
+      out.push_back(std::move(record));
+    }
+    TRY_DO(rows->status());
+    if (begin == 0 || out.size() >= limit) break;
+  }
+  std::ranges::reverse(out);
+  if (out.size() > limit) out.resize(limit);
+  return out;
+}
+
 Result<Flip> Repository::flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const {
   const Bytes prefix = schema::flips(volume.record.id, channel);
   auto rows = database_.iterate(prefix, schema::end_of(prefix));
@@ -173,52 +201,109 @@ Result<Reply> Repository::submit(const Caller& caller, Body body) {
   return reply;
 }
 
+void Repository::submit_async(const Caller& caller, Body body, Replied replied) {
+  const Command command{
+      .time = clock_.wall(), .author = caller.name, .idempotency_key = caller.idempotency_key, .body = std::move(body)};
+  group_.propose(command.encode(), [replied = std::move(replied)](Result<Bytes> bytes) {
+    if (!bytes) return replied(std::unexpected(std::move(bytes).error()));
+    auto reply = Reply::decode(*bytes);
+    if (reply && reply->refused) return replied(std::unexpected(*std::move(reply->refused)));
+    replied(std::move(reply));
+  });
+}
+
+Transaction::Transaction(tree::NodeStore& nodes, std::shared_ptr<replica::Reader> snapshot, const Volume& volume)
+    : nodes_(nodes), snapshot_(std::move(snapshot)), volume_(volume.record.id) {
+  write_.volume = volume.record.name;
+}
+
+LayerWrite& Transaction::layer_write(uint64_t layer) {
+  for (LayerWrite& write : write_.layers)
+    if (write.layer == layer) return write;
+  return write_.layers.emplace_back(LayerWrite{.layer = layer, .seen = {}, .seen_base = {}, .edits = {}});
+}
+
+Result<Transaction::Open*> Transaction::open(uint64_t layer) {
+  const auto known = layers_.find(layer);
+  if (known != layers_.end()) return &known->second;
+  Open made;
+  TRY(made.record, schema::read_layer(*snapshot_, volume_, layer));
+  made.contents = open_layer(nodes_, snapshot_, volume_, layer, made.record);
+  return &layers_.emplace(layer, std::move(made)).first->second;
+}
+
+Result<std::optional<Entry>> Transaction::get(uint64_t layer, ByteView key) {
+  TRY(Open * from, open(layer));
+  TRY(auto raw, schema::newest_edit(*snapshot_, volume_, layer, from->record, key));
+  LayerWrite& write = layer_write(layer);
+  write.seen_base = from->record.base;
+  if (std::ranges::find(write.seen, key, &Seen::key) == write.seen.end())
+    write.seen.push_back({Bytes(key), raw ? std::optional(schema::delta_hash(*raw)) : std::nullopt});
+  return from->contents->get(key);
+}
+
+Result<std::unique_ptr<ContentsCursor>> Transaction::cursor(uint64_t layer) {
+  TRY(Open * from, open(layer));
+  return from->contents->cursor();
+}
+
+void Transaction::edit(uint64_t layer, LayerEdit edit) {
+  LayerWrite& write = layer_write(layer);
+  const auto same = std::ranges::find(write.edits, edit.key, &LayerEdit::key);
+  if (same != write.edits.end()) {
+    *same = std::move(edit);
+  } else {
+    write.edits.push_back(std::move(edit));
+  }
+}
+
+Result<void> Transaction::put(uint64_t layer, ByteView key, const Entry& entry) {
+  if (!is_own_layer(layer)) TRY_DO(validate_key(key));
+  auto encoded = entry.encode();
+  if (!encoded) return std::unexpected(std::move(encoded).error().within(fmt::format("key '{}'", printable(key))));
+  edit(layer, {Bytes(key), *std::move(encoded), entry.content.bytes});
+  return {};
+}
+
+void Transaction::remove(uint64_t layer, ByteView key) { edit(layer, {Bytes(key), std::nullopt, 0}); }
+
+Result<Reply> Repository::transact(const Caller& caller, const Volume& volume,
+                                   const std::function<Result<void>(Transaction&)>& body) {
+  for (int attempt = 0;; ++attempt) {
+    Transaction transaction(nodes_, database_.snapshot(), volume);
+    TRY_DO(body(transaction));
+    const bool conditional = std::ranges::any_of(transaction.write_.layers, [](const auto& w) { return !w.seen.empty(); });
+    if (std::ranges::all_of(transaction.write_.layers, [](const auto& w) { return w.edits.empty(); })) return Reply{};
+    auto reply = submit(caller, std::move(transaction.write_));
+    if (!reply && reply.error().code == Code::Conflict && conditional && attempt < kWriteAttempts) continue;
+    return reply;
+  }
+}
+
 Result<Written> Repository::write(const Caller& caller, const Target& target, const std::vector<Condition>& conditions,
                                   const std::vector<Put>& puts) {
   if (!target.writable())
     return fail(Code::Denied, fmt::format("'{}' is a release and can't be written: write to the head or to a draft", target.text));
-  Write body;
-  body.volume = target.volume->record.name;
-  body.layer = target.layer;
-  body.edits.reserve(puts.size());
-  for (const Put& put : puts) {
-    TRY_DO(validate_key(put.key));
-    LayerEdit edit;
-    edit.key = put.key;
-    if (put.entry) {
-      auto encoded = put.entry->encode();
-      if (!encoded) return std::unexpected(std::move(encoded).error().within(fmt::format("key '{}'", printable(put.key))));
-      edit.entry = *std::move(encoded);
-      edit.weight = put.entry->content.bytes;
+  TRY(auto reply, transact(caller, *target.volume, [&](Transaction& transaction) -> Result<void> {
+    for (const Condition& condition : conditions) {
+      TRY(auto entry, transaction.get(target.layer, condition.key));
+      if (condition.if_match && !matches(*condition.if_match, entry))
+        return fail(Code::Conflict, fmt::format("key '{}' does not match If-Match", printable(condition.key)));
+      if (condition.if_none_match && matches(*condition.if_none_match, entry))
+        return fail(Code::Conflict, fmt::format("key '{}' matches If-None-Match", printable(condition.key)));
     }
-    body.edits.push_back(std::move(edit));
-  }
-  for (int attempt = 0;; ++attempt) {
-    // What the conditions were decided on goes into the command; if it changed before the command's turn came, decide again.
-    body.seen.clear();
-    if (!conditions.empty()) {
-      auto snapshot = database_.snapshot();
-      TRY(auto layer, schema::read_layer(*snapshot, target.volume->record.id, target.layer));
-      body.seen_base = layer.base;
-      for (const Condition& condition : conditions) {
-        TRY(auto raw, schema::newest_edit(*snapshot, target.volume->record.id, target.layer, layer, condition.key));
-        body.seen.push_back({condition.key, raw ? std::optional(schema::delta_hash(*raw)) : std::nullopt});
-      }
-      TRY(auto contents, open_layer(nodes_, std::move(snapshot), target.volume->record.id, target.layer));
-      for (const Condition& condition : conditions) {
-        TRY(auto entry, contents->get(condition.key));
-        if (condition.if_match && !matches(*condition.if_match, entry))
-          return fail(Code::Conflict, fmt::format("key '{}' does not match If-Match", printable(condition.key)));
-        if (condition.if_none_match && matches(*condition.if_none_match, entry))
-          return fail(Code::Conflict, fmt::format("key '{}' matches If-None-Match", printable(condition.key)));
+    for (const Put& put : puts) {
+      if (put.entry) {
+        TRY_DO(transaction.put(target.layer, put.key, *put.entry));
+      } else {
+        TRY_DO(validate_key(put.key));
+        transaction.remove(target.layer, put.key);
       }
     }
-    auto reply = submit(caller, body);
-    if (!reply && reply.error().code == Code::Conflict && !conditions.empty() && attempt < kWriteAttempts) continue;
-    if (!reply) return std::unexpected(std::move(reply).error());
-    TRY(auto after, token(target));
-    return Written{reply->slot, std::move(after)};
-  }
+    return {};
+  }));
+  TRY(auto after, token(target));
+  return Written{reply.slot, std::move(after)};
 }
 
 Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t number) {

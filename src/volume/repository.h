@@ -60,6 +60,38 @@ struct SealOptions {
   uint64_t bytes = 32u << 20;    // more bytes of them, is sealed in the background
 };
 
+/// One attempt at a set of edits to a volume's layers, over one state of them.
+class Transaction {
+ public:
+  /// The entry as it is, remembered: the transaction holds only if it stays so.
+  Result<std::optional<Entry>> get(uint64_t layer, ByteView key);
+  /// In order from `from` on; what it shows is not remembered.
+  Result<std::unique_ptr<ContentsCursor>> cursor(uint64_t layer);
+  /// The edit of a key is replaced by a later one.
+  Result<void> put(uint64_t layer, ByteView key, const Entry& entry);
+  void remove(uint64_t layer, ByteView key);
+  /// A small chunk that was put into the store and not synced: it becomes durable with the command.
+  void carry(Bytes chunk) { write_.chunks.push_back(std::move(chunk)); }
+
+ private:
+  friend class Repository;
+  Transaction(tree::NodeStore& nodes, std::shared_ptr<replica::Reader> snapshot, const Volume& volume);
+  struct Open {
+    Layer record;
+    std::unique_ptr<Contents> contents;
+    size_t index = 0;  // in write_.layers
+  };
+  Result<Open*> open(uint64_t layer);
+  void edit(uint64_t layer, LayerEdit edit);
+  LayerWrite& layer_write(uint64_t layer);
+
+  tree::NodeStore& nodes_;
+  std::shared_ptr<replica::Reader> snapshot_;
+  VolumeId volume_;
+  std::map<uint64_t, Open> layers_;
+  Write write_;
+};
+
 /// Thread-safe; calls block until durable. Everything it refers to outlives it.
 class Repository {
  public:
@@ -84,6 +116,10 @@ class Repository {
   Result<std::vector<DraftRecord>> drafts(const Volume& volume) const;
   Result<std::vector<Hold>> holds(const Volume& volume, ReleaseNumber number) const;
   Result<Layer> layer(const Volume& volume, uint64_t layer) const;
+  /// A head, draft or one of the volume's own layers.
+  Result<std::unique_ptr<Contents>> open_layer(const Volume& volume, uint64_t layer) const;
+  /// Newest first, slots below `before` (0: from the newest).
+  Result<std::vector<AuditRecord>> audit(Slot before, size_t limit) const;
   /// The flip in force on a channel at `time`, from the whole recorded history. NotFound before the first.
   Result<Flip> flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const;
   /// The reply to an earlier command with this caller's idempotency key and the same kind of body.
@@ -92,6 +128,14 @@ class Repository {
   // -- writing --------------------------------------------------------------------------------------------------------
   /// Proposes one command and waits. A refusal comes back as its error.
   Result<Reply> submit(const Caller& caller, Body body);
+  /// What a command gave, told on a thread of the group's: do little there.
+  using Replied = std::function<void(Result<Reply>)>;
+  void submit_async(const Caller& caller, Body body, Replied replied);
+  /// Reads and writes that hold together: `body` reads through the transaction and says what to write; it runs again when
+  /// something it read changed before its turn came. Its error ends the transaction with nothing written. `async`: `body`
+  /// runs here, the rest and further attempts elsewhere.
+  Result<Reply> transact(const Caller& caller, const Volume& volume,
+                         const std::function<Result<void>(Transaction&)>& body);
   /// Atomic: all puts and removals, or none. Conditions are exact. Chunks that the entries name must be synced before.
   Result<Written> write(const Caller& caller, const Target& target, const std::vector<Condition>& conditions,
                         const std::vector<Put>& puts);

@@ -113,7 +113,9 @@ Result<void> for_each_unsealed(const replica::Reader& state,
     TRY(const schema::Edit edit, schema::decode_edit(row.value()));
     if (edit.removed) return {};
     TRY(const Entry entry, Entry::decode(edit.entry));
-    return entry.content.refs.empty() ? Result<void>() : visit(row.key(), entry.content);
+    return for_each_content(entry, [&](const chunk::Content& content) {
+      return content.refs.empty() ? Result<void>() : visit(row.key(), content);
+    });
   });
 }
 

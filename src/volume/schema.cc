@@ -40,6 +40,8 @@ Bytes tag(VolumeId volume, ByteView tag) { return numbered('T', volume).append(t
 Bytes hold(VolumeId volume, ReleaseNumber release, ByteView name) {
   return (numbered('H', volume) + big_endian(release.value)).append(name);
 }
+Bytes trashed(VolumeId volume, ReleaseNumber release) { return numbered('X', volume) + big_endian(release.value); }
+Bytes audit(Slot slot) { return "A" + big_endian(slot.value); }
 Bytes access_key(ByteView id) { return "K" + Bytes(id); }
 Bytes reply(ByteView author, uint8_t command, ByteView idempotency_key) {
   Bytes out = "I" + Bytes(author);
@@ -85,6 +87,7 @@ uint64_t delta_hash(ByteView raw_edit) { return xxh3(raw_edit); }
 
 Result<Layer> read_layer(const replica::Reader& state, VolumeId volume, uint64_t number) {
   TRY(auto bytes, state.get(layer(volume, number)));
+  if (!bytes && is_own_layer(number)) return Layer{};
   if (!bytes) return fail(Code::NotFound, number == kHeadLayer ? "volume has no head" : fmt::format("no draft {}", number));
   Decoder in(*bytes);
   Layer out = Layer::decode(in);

@@ -22,6 +22,8 @@ Bytes flips(VolumeId volume, ByteView channel);                    // prefix of 
 Bytes flip(VolumeId volume, ByteView channel, uint64_t sequence);  // Flip
 Bytes tag(VolumeId volume, ByteView tag);                          // varint release
 Bytes hold(VolumeId volume, ReleaseNumber release, ByteView name); // since, reason
+Bytes trashed(VolumeId volume, ReleaseNumber release);             // svarint: since when
+Bytes audit(Slot slot);                                            // AuditRecord
 Bytes access_key(ByteView id);                                     // AccessKey
 Bytes reply(ByteView author, uint8_t command, ByteView idempotency_key);  // Reply
 Bytes reply_age(UnixMicros time, ByteView reply_key);              // empty: the replies in order of age

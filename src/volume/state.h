@@ -21,6 +21,7 @@ struct Volume {
   VolumeRecord record;
   std::map<Bytes, Flips, std::less<>> channels;
   std::map<Bytes, ReleaseNumber, std::less<>> tags;
+  std::map<ReleaseNumber, UnixMicros> trashed;  // since when
 
   const Flip* channel(std::string_view name) const {
     const auto it = channels.find(name);

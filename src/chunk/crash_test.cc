@@ -1,3 +1,5 @@
+#include <functional>
+
 #include "chunk/store_model.h"
 
 namespace hailstone::chunk {
@@ -14,8 +16,9 @@ LocalStoreOptions options() {
   return out;
 }
 
-/// A little of everything: small and large chunks, both forms, duplicates, erasures, several segments, syncs.
-void work(ChunkStore& store, StoreModel& model, uint64_t salt) {
+/// A little of everything: small and large chunks, both forms, duplicates, erasures, several segments, syncs,
+/// compactions.
+void work(LocalStore& store, StoreModel& model, uint64_t salt) {
   std::vector<ChunkId> put;
   for (uint64_t i = 0; i < 60; ++i) {
     const uint64_t seed = salt * 1000 + i;
@@ -26,6 +29,22 @@ void work(ChunkStore& store, StoreModel& model, uint64_t salt) {
     if (i % 9 == 4) model.erase(store, put[i / 2]);
     if (i % 18 == 17) model.put(store, model.bytes(put[i / 2]));
     if (i % 7 == 6) model.sync(store);
+    if (i % 15 == 14) (void)store.compact({.dead_percent = 5, .pace = {}}, [] { return false; });
+  }
+}
+
+/// Most of what is put is erased again, and compactions run in between: segments come and go.
+void churn(LocalStore& store, StoreModel& model) {
+  std::vector<ChunkId> put;
+  for (uint64_t i = 0; i < 90; ++i) {
+    const Bytes bytes = noise(i % 11 == 5 ? 30'000 : 1'500 + i, 50'000 + i);
+    model.put(store, bytes);
+    put.push_back(ChunkId(sha256(bytes)));
+    if (i % 3 != 0) model.erase(store, put[i - i % 7]);
+    if (i % 10 == 9) model.erase(store, put[i - 9]);
+    if (i % 20 == 11) model.put(store, model.bytes(put[i - 11]));
+    if (i % 8 == 7) model.sync(store);
+    if (i % 12 == 11) (void)store.compact({.dead_percent = 20, .pace = {}}, [] { return false; });
   }
 }
 
@@ -53,18 +72,21 @@ void reopen_and_check(SimDisk& disk, ErrorLog& log, StoreModel& model, bool side
   EXPECT_THAT(log.take(), testing::IsEmpty());
 }
 
-uint64_t operations_of_work() {
+using Work = std::function<void(LocalStore&, StoreModel&)>;
+void some_work(LocalStore& store, StoreModel& model) { work(store, model, 1); }
+
+uint64_t operations_of_work(const Work& work = some_work) {
   SimDisk disk;
   NullLogger logger;
   StoreModel model;
   auto store = LocalStore::open(disk, options(), logger).value();
-  work(*store, model, 1);
+  work(*store, model);
   store.reset();
   return disk.operations();
 }
 
-void crash_everywhere(SimDisk::CrashMode mode, uint64_t seeds) {
-  const uint64_t operations = operations_of_work();
+void crash_everywhere(SimDisk::CrashMode mode, uint64_t seeds, const Work& work = some_work) {
+  const uint64_t operations = operations_of_work(work);
   ASSERT_GT(operations, 60u);
   for (uint64_t at = 1; at <= operations; ++at) {
     for (uint64_t seed = 0; seed < seeds; ++seed) {
@@ -74,7 +96,7 @@ void crash_everywhere(SimDisk::CrashMode mode, uint64_t seeds) {
       ErrorLog log;
       StoreModel model;
       disk.crash_at(at);
-      if (auto store = LocalStore::open(disk, options(), log)) work(**store, model, 1);
+      if (auto store = LocalStore::open(disk, options(), log)) work(**store, model);
       disk.restart(mode, at * 1000 + seed);
       log.take();
       reopen_and_check(disk, log, model, (at + seed) % 2 == 0);
@@ -86,6 +108,36 @@ void crash_everywhere(SimDisk::CrashMode mode, uint64_t seeds) {
 TEST(LocalStoreCrash, AtEveryOperationWithUnsyncedWritesDropped) { crash_everywhere(SimDisk::CrashMode::Drop, 1); }
 TEST(LocalStoreCrash, AtEveryOperationWithUnsyncedWritesKept) { crash_everywhere(SimDisk::CrashMode::Keep, 1); }
 TEST(LocalStoreCrash, AtEveryOperationWithUnsyncedWritesTorn) { crash_everywhere(SimDisk::CrashMode::Torn, 6); }
+
+TEST(LocalStoreCrash, AtEveryOperationOfCompactionsWithUnsyncedWritesDropped) {
+  crash_everywhere(SimDisk::CrashMode::Drop, 1, churn);
+}
+TEST(LocalStoreCrash, AtEveryOperationOfCompactionsWithUnsyncedWritesKept) {
+  crash_everywhere(SimDisk::CrashMode::Keep, 1, churn);
+}
+TEST(LocalStoreCrash, AtEveryOperationOfCompactionsWithUnsyncedWritesTorn) {
+  crash_everywhere(SimDisk::CrashMode::Torn, 4, churn);
+}
+
+// What a failed compaction leaves in memory is as good as what was there before.
+TEST(LocalStoreCrash, AFailureAtAnyOperationOfACompactionLosesNothing) {
+  const uint64_t operations = operations_of_work(churn);
+  for (uint64_t at = 1; at <= operations; ++at) {
+    SCOPED_TRACE("operation " + std::to_string(at));
+    SimDisk disk;
+    ErrorLog log;
+    StoreModel model;
+    disk.fail_at(at);
+    if (auto store = LocalStore::open(disk, options(), log)) {
+      churn(**store, model);
+      disk.crash();
+    }
+    disk.restart(SimDisk::CrashMode::Drop, at);
+    log.take();
+    reopen_and_check(disk, log, model, at % 2 == 0);
+    if (testing::Test::HasFailure()) return;
+  }
+}
 
 TEST(LocalStoreCrash, AgainAtEveryOperationOfTheRecovery) {
   for (uint64_t first = 30; first < operations_of_work(); first += 17) {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 
+#include "chunk/compactor.h"
 #include "chunk/compression.h"
 #include "chunk/epochs.h"
 #include "chunk/id_locks.h"
@@ -76,6 +77,9 @@ class LocalStoreFiles final : public LocalStore {
   std::vector<Damage> quarantine() const override { return quarantine_.list(); }
   Result<uint64_t> verify_all(const std::function<bool()>& stop) override;
   Result<Scrubbed> scrub(const Position& from, uint64_t budget_bytes, const std::function<bool()>& stop) override;
+  Result<Compacted> compact(const CompactOptions& options, const std::function<bool()>& stop) override {
+    return compactor_->run(options, stop);
+  }
 
  private:
   enum class Standing : uint8_t { Absent, Present, Damaged };
@@ -87,13 +91,15 @@ class LocalStoreFiles final : public LocalStore {
   };
 
   Result<Match> look_up(const ChunkId& id);
+  bool stands(const Index::Slot& slot) const;
+  void move(uint64_t prefix, Location from, Location to, const SegmentEntry& entry);
   Result<Match> require(const ChunkId& id);
   std::optional<Match> known_damage(const ChunkId& id, Location at) const;
   std::unexpected<Error> damaged(const Index::Slot& slot, const ChunkId& id, const std::string& what);
   SegmentEntry describe(Location at, uint64_t prefix);
   Result<void> store(const ChunkId& id, ByteView bytes, Compress compress, const Match& old);
   Result<void> erase_batch(std::span<const ChunkId> ids, const CollectionToken* token, std::set<ChunkId>* kept);
-  Result<std::vector<SegmentEntry>> entries_of(uint32_t segment, uint64_t from);
+  Result<std::vector<SegmentEntry>> entries_of(uint32_t segment);
   void forget(uint64_t prefix, Location at);
   void write_sidecars();
   Result<void> verify(const Index::Slot& slot);
@@ -113,7 +119,9 @@ class LocalStoreFiles final : public LocalStore {
   IdLocks id_locks_;
   std::mutex damage_mutex_;  // flag in the index, entry in the quarantine and the count move together
   std::atomic<uint64_t> damaged_chunks_ = 0;
-  uint64_t covered_at_open_ = 0;  // by the sidecar of the active segment
+  std::mutex sidecars_mutex_;           // a sidecar is written whole before its segment may be removed
+  std::optional<Compactor> compactor_;  // after recover()
+  uint64_t covered_at_open_ = 0;        // by the sidecar of the active segment
   uint32_t active_at_open_ = 0;
 };
 
@@ -144,6 +152,26 @@ Result<void> LocalStoreFiles::recover() {
   writer_.emplace(disk_, options_, files_, std::move(outcome.active), outcome.next_number);
   records_.attach(*writer_);
   epochs_.emplace(writer_->position(), options_.touched_ids_max);
+  compactor_.emplace(Compactor::Parts{.disk = disk_,
+                                      .options = options_,
+                                      .logger = logger_,
+                                      .files = files_,
+                                      .records = records_,
+                                      .writer = *writer_,
+                                      .index = index_,
+                                      .usage = usage_,
+                                      .quarantine = quarantine_,
+                                      .id_locks = id_locks_,
+                                      .damaged = [this](const Index::Slot& slot, const ChunkId& id,
+                                                        const std::string& what) { (void)damaged(slot, id, what); },
+                                      .write_sidecars = [this] { write_sidecars(); },
+                                      .absent = [this](const ChunkId& id) -> Result<bool> {
+                                        TRY(const Match match, look_up(id));
+                                        return match.standing == Standing::Absent;
+                                      },
+                                      .entries_of = [this](uint32_t segment) { return entries_of(segment); },
+                                      .moved = [this](uint64_t prefix, Location from, Location to,
+                                                      const SegmentEntry& entry) { move(prefix, from, to, entry); }});
   if (options_.verify_on_open) TRY_DO(verify_all([] { return false; }));
   return {};
 }
@@ -159,11 +187,27 @@ std::optional<LocalStoreFiles::Match> LocalStoreFiles::known_damage(const ChunkI
                .damage = record_place(at.segment(), at.offset()) + ": " + (record ? record->what : "quarantined")};
 }
 
+/// Whether the index still points there: a compaction may have moved the record since it was looked up, and taken its
+/// file away under the reader.
+bool LocalStoreFiles::stands(const Index::Slot& slot) const {
+  bool out = false;
+  index_.find(slot.prefix).each([&](const Index::Slot& now) { out |= now.location.place() == slot.location.place(); });
+  return out;
+}
+
+void LocalStoreFiles::move(uint64_t prefix, Location from, Location to, const SegmentEntry& entry) {
+  std::lock_guard lock(damage_mutex_);
+  index_.replace(prefix, from, to);
+  usage_.remove(from.segment(), entry);
+  if (quarantine_.remove(from.segment(), from.offset())) --damaged_chunks_;
+}
+
 Result<LocalStoreFiles::Match> LocalStoreFiles::look_up(const ChunkId& id) {
   const uint64_t prefix = prefix_of(id);
   const Index::Found found = index_.find(prefix);
   Match match;
   Result<void> failure;
+  bool again = false;
   found.each([&](const Index::Slot& slot) {
     if (match.standing != Standing::Absent || !failure) return;
     if (slot.location.is(Location::kQuarantined)) {
@@ -173,6 +217,8 @@ Result<LocalStoreFiles::Match> LocalStoreFiles::look_up(const ChunkId& id) {
     auto header = records_.header(slot.location);
     if (header && header->id == id) {
       match = Match{.standing = Standing::Present, .at = slot.location, .header = *header, .damage = {}};
+    } else if (!header && header.error().code == Code::Corrupt && !stands(slot)) {
+      again = true;
     } else if (!header && header.error().code == Code::Corrupt) {
       match = Match{.standing = Standing::Damaged, .at = slot.location, .header = {}, .damage = {}};
       match.damage = damaged(slot, id, header.error().message).error().message;
@@ -181,6 +227,7 @@ Result<LocalStoreFiles::Match> LocalStoreFiles::look_up(const ChunkId& id) {
     }
   });
   if (!failure) return std::unexpected(std::move(failure).error());
+  if (again && match.standing == Standing::Absent) return look_up(id);
   return match;
 }
 
@@ -212,6 +259,7 @@ Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
   const Index::Found found = index_.find(prefix);
   if (found.empty()) return absent(id);
   Result<SharedBytes> out = absent(id);
+  bool again = false;
   found.each([&](const Index::Slot& slot) {
     if (out || out.error().code != Code::NotFound) return;
     if (slot.location.is(Location::kQuarantined)) {
@@ -219,7 +267,9 @@ Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
       return;
     }
     auto bytes = records_.load(slot.location, &id);
-    if (!bytes && bytes.error().code == Code::Corrupt) {
+    if (!bytes && bytes.error().code == Code::Corrupt && !stands(slot)) {
+      again = true;
+    } else if (!bytes && bytes.error().code == Code::Corrupt) {
       out = damaged(slot, id, bytes.error().message);
     } else if (!bytes) {
       out = std::unexpected(std::move(bytes).error());
@@ -228,6 +278,7 @@ Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
       out = std::move(*bytes);
     }
   });
+  if (again && !out) return get(id);
   return out;
 }
 
@@ -249,18 +300,21 @@ Result<Extent> LocalStoreFiles::extent(const ChunkId& id, Form form, uint64_t of
   if (offset > header.stored || length > header.stored - offset)
     return fail(Code::Invalid,
                 fmt::format("range {}+{} of chunk {} of {} bytes", offset, length, id.brief(), header.stored));
-  TRY(auto file, records_.settle(match.at));
+  const Index::Slot slot{prefix_of(id), match.at};
+  auto opened = records_.settle(match.at);
+  if (!opened && opened.error().code == Code::NotFound && !stands(slot)) return extent(id, form, offset, length);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  const std::shared_ptr<disk::File> file = std::move(*opened);
   const int fd = file->native_handle();
   if (fd < 0) return fail(Code::Unsupported, "no kernel file behind this disk");
   const bool verified = match.at.is(Location::kVerified);
   auto checked =
       verified ? records_.check_blocks(match.at, header, offset, length) : records_.check_name(match.at, header);
-  if (!checked && checked.error().code == Code::Corrupt)
-    return damaged({prefix_of(id), match.at}, id, checked.error().message);
+  if (!checked && checked.error().code == Code::Corrupt && !stands(slot)) return extent(id, form, offset, length);
+  if (!checked && checked.error().code == Code::Corrupt) return damaged(slot, id, checked.error().message);
   if (!checked) return std::unexpected(std::move(checked).error());
   if (!verified) index_.set_flags(prefix_of(id), match.at, Location::kVerified);
-  return Extent{
-      .pin = std::move(file), .fd = fd, .offset = match.at.offset() + header.payload_at + offset, .length = length};
+  return Extent{.pin = file, .fd = fd, .offset = match.at.offset() + header.payload_at + offset, .length = length};
 }
 
 Result<std::vector<bool>> LocalStoreFiles::has(std::span<const ChunkId> ids) {
@@ -422,39 +476,42 @@ Result<ChunkStore::Added> LocalStoreFiles::added_since(const Position& from) {
     }
     const Position end = writer_->position();
     if (at.segment >= end.segment) return out;
-    TRY(const auto entries, entries_of(at.segment, at.offset));
-    for (const SegmentEntry& entry : entries) out.ids.push_back(entry.id);
+    TRY(const auto entries, entries_of(at.segment));
+    for (const SegmentEntry& entry : entries)
+      if (!entry.erased() && entry.offset() >= at.offset) out.ids.push_back(entry.id);
     out.next = {.segment = at.segment + 1, .offset = 0};
     out.more = true;
     if (!out.ids.empty()) return out;
   }
 }
 
-/// Chunks that a finished segment holds from an offset on, from its index file or, without one, from itself. Nothing
-/// of a segment that is gone.
-Result<std::vector<SegmentEntry>> LocalStoreFiles::entries_of(uint32_t segment, uint64_t from) {
+/// What a finished segment did to ids: its index file, and from itself what that does not cover. Nothing of a segment
+/// that is gone.
+Result<std::vector<SegmentEntry>> LocalStoreFiles::entries_of(uint32_t segment) {
   std::vector<SegmentEntry> out;
-  const auto keep = [&](const SegmentEntry& entry) {
-    if (!entry.erased() && entry.offset() >= from) out.push_back(entry);
-  };
+  uint64_t covered = kSegmentHeaderBytes;
   const auto bytes = disk::read_file(disk_, options_.directory + "/" + sidecar_name(segment), 1ull << 30);
   if (bytes)
-    if (const auto sidecar = Sidecar::decode(*bytes); sidecar && sidecar->segment.number == segment) {
-      for (const SegmentEntry& entry : sidecar->entries) keep(entry);
-      return out;
+    if (auto sidecar = Sidecar::decode(*bytes); sidecar && sidecar->segment.number == segment) {
+      covered = sidecar->covered;
+      out = std::move(sidecar->entries);
     }
   auto file = files_.open(segment);
   if (!file && file.error().code == Code::NotFound) return out;
   if (!file) return std::unexpected(std::move(file).error());
   TRY(const uint64_t size, (*file)->size());
-  TRY(const SegmentScan scan, scan_segment(**file, segment, std::max<uint64_t>(from, kSegmentHeaderBytes), size));
-  for (const ScannedRecord& record : scan.records)
-    if (record.kind == RecordKind::Chunk) keep(record.entry());
-  return out;
+  if (size <= covered) return out;
+  TRY(const SegmentScan scan, scan_segment(**file, segment, covered, size));
+  for (const ScannedRecord& record : scan.records) {
+    for (const ChunkId& id : record.erased) out.push_back({.id = id});
+    if (record.kind == RecordKind::Chunk) out.push_back(record.entry());
+  }
+  return last_words(out);
 }
 
 /// What was full gets its index file. Only a convenience for the next opening: a failure is told and let be.
 void LocalStoreFiles::write_sidecars() {
+  std::lock_guard lock(sidecars_mutex_);
   for (const Sidecar& sidecar : writer_->take_finished()) {
     const uint32_t segment = sidecar.segment.number;
     usage_.set_file_bytes(segment, sidecar.covered);
@@ -474,12 +531,21 @@ Result<std::vector<ChunkId>> LocalStoreFiles::list(const ChunkId& after, size_t 
   while (out.size() < limit) {
     const auto slots = index_.walk(from, limit - out.size() + 1);
     const size_t before = out.size();
+    bool moved = false;
     for (const Index::Slot& slot : slots) {
       if (slot.location.is(Location::kQuarantined)) continue;
       const auto header = records_.header(slot.location);
       if (header && header->id > after) out.push_back(header->id);
       if (!header && header.error().code != Code::Corrupt) return std::unexpected(header.error());
-      if (!header) (void)damaged(slot, describe(slot.location, slot.prefix).id, header.error().message);
+      if (!header && !stands(slot)) {
+        moved = true;
+      } else if (!header) {
+        (void)damaged(slot, describe(slot.location, slot.prefix).id, header.error().message);
+      }
+    }
+    if (moved) {  // while it was looked at
+      out.resize(before);
+      continue;
     }
     std::sort(out.begin() + static_cast<ptrdiff_t>(before), out.end());  // among those that share a prefix
     if (slots.empty() || slots.back().prefix == ~uint64_t{0}) break;

@@ -51,6 +51,25 @@ class LocalStore : public ChunkStore {
     uint64_t damaged = 0;
   };
   virtual Result<Scrubbed> scrub(const Position& from, uint64_t budget_bytes, const std::function<bool()>& stop) = 0;
+
+  struct CompactOptions {
+    uint32_t dead_percent = 30;                // of a segment's file, from which on it is rewritten; 1..100
+    std::function<void(uint64_t bytes)> pace;  // called after so many were written: waits as long as a limit says
+  };
+  struct Compacted {
+    uint64_t segments = 0;  // gone
+    uint64_t freed_bytes = 0;
+    uint64_t moved_chunks = 0;
+    uint64_t moved_bytes = 0;
+    uint64_t carried_erasures = 0;
+    uint64_t kept_damaged = 0;   // segments left alone because a damaged chunk is in them
+    uint64_t kept_for_room = 0;  // because the disk has no room for what lives in them
+    bool stopped = false;
+  };
+  /// Gives the space of dead records back. Readers and writers go on; a crash at any point leaves all that was there.
+  /// On a full disk it uses three quarters of the reserve, and takes first what needs least. `stop` is polled between
+  /// records.
+  virtual Result<Compacted> compact(const CompactOptions& options, const std::function<bool()>& stop) = 0;
 };
 
 }  // namespace hailstone::chunk

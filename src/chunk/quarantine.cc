@@ -115,6 +115,18 @@ std::vector<Damage> Quarantine::list() const {
   return out;
 }
 
+bool Quarantine::holds(uint32_t segment) const {
+  std::lock_guard lock(mutex_);
+  for (auto it = records_.lower_bound({segment, 0}); it != records_.end() && it->first.first == segment; ++it)
+    if (!it->second.id.is_zero()) return true;
+  return false;
+}
+
+size_t Quarantine::drop(uint32_t segment) {
+  std::lock_guard lock(mutex_);
+  return std::erase_if(records_, [&](const auto& item) { return item.first.first == segment; });
+}
+
 size_t Quarantine::size() const {
   std::lock_guard lock(mutex_);
   return records_.size();

@@ -37,6 +37,10 @@ class Quarantine {
   std::optional<QuarantinedRecord> find(uint32_t segment, uint64_t offset) const;
   std::vector<Damage> list() const;
   size_t size() const;
+  /// Whether a damaged record that has a name is in this segment.
+  bool holds(uint32_t segment) const;
+  /// Forgets all of a segment that is gone; how many there were.
+  size_t drop(uint32_t segment);
   /// Makes the file durable if it changed.
   Result<void> sync();
 

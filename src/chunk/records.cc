@@ -113,6 +113,22 @@ Result<SharedBytes> Records::load_large(Location at, const ChunkId* want) const 
   return std::make_shared<const Bytes>(std::move(payload));
 }
 
+Result<std::pair<RecordHeader, Bytes>> Records::load_raw(Location at) const {
+  TRY(const RecordHeader head, header(at));
+  Bytes payload(head.stored, '\0');
+  TRY(const size_t got, read(at, head.payload_at, payload));
+  if (got < head.stored) return cut_short(got, head.stored);
+  if (auto damage = head.damage(payload, 0)) return fail(Code::Corrupt, std::move(*damage));
+  if (head.zstd) {
+    Location unverified = at;
+    unverified.packed &= ~Location::kVerified;
+    TRY_DO(unpack(unverified, head, payload));
+  } else if (const Hash256 hash = sha256(payload); hash != head.id) {
+    return wrong_name(hash, head.id);
+  }
+  return std::pair(head, std::move(payload));
+}
+
 Result<SharedBytes> Records::unpack(Location at, const RecordHeader& header, ByteView payload) const {
   TRY(Bytes bytes, compressor_.decompress(payload, header.bytes));
   if (!at.is(Location::kVerified))

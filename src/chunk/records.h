@@ -26,6 +26,9 @@ class Records {
   /// given and another chunk lies there.
   Result<SharedBytes> load(Location at, const ChunkId* want) const;
 
+  /// Header and payload as stored, checked by CRC and name.
+  Result<std::pair<RecordHeader, Bytes>> load_raw(Location at) const;
+
   /// Reads the blocks that [offset, offset + length) of the stored payload touches and compares their CRCs.
   Result<void> check_blocks(Location at, const RecordHeader& header, uint64_t offset, uint64_t length) const;
   /// All blocks by CRC, and the whole by name.

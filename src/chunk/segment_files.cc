@@ -33,6 +33,11 @@ void SegmentFiles::adopt(uint32_t segment, std::shared_ptr<disk::File> file) {
   insert(segment, std::move(file));
 }
 
+void SegmentFiles::forget(uint32_t segment) {
+  std::unique_lock lock(mutex_);
+  open_.erase(segment);
+}
+
 void SegmentFiles::insert(uint32_t segment, std::shared_ptr<disk::File> file) {
   if (open_.size() >= open_max_) {
     const auto oldest = std::min_element(open_.begin(), open_.end(),

@@ -20,6 +20,8 @@ class SegmentFiles {
   Result<std::shared_ptr<disk::File>> open(uint32_t segment);
   /// Makes `file` the one that is handed out for this segment.
   void adopt(uint32_t segment, std::shared_ptr<disk::File> file);
+  /// Its file is gone; who holds it reads on.
+  void forget(uint32_t segment);
   std::string path(uint32_t segment) const;
 
  private:

@@ -210,6 +210,13 @@ Result<void> SegmentWriter::flush() {
   return flush_locked();
 }
 
+Result<void> SegmentWriter::close_active(uint32_t segment) {
+  Lock lock(mutex_);
+  TRY_DO(usable());
+  if (!active_ || active_->header.number != segment) return {};
+  return roll(lock);
+}
+
 /// The value of appended_ it made durable.
 Result<uint64_t> SegmentWriter::sync_once() {
   Lock lock(mutex_);

@@ -54,6 +54,9 @@ class SegmentWriter {
   /// Puts the buffer into the file, not to disk.
   Result<void> flush();
 
+  /// Finishes the active segment, if it is this one, and starts the next.
+  Result<void> close_active(uint32_t segment);
+
   /// Bytes of a record that is still in the buffer; nothing when it is in the file.
   std::optional<Bytes> read_buffered(uint32_t segment, uint64_t offset, size_t n);
   bool maybe_buffered(uint32_t segment, uint64_t offset) const {

@@ -1,5 +1,7 @@
 #include "chunk/usage.h"
 
+#include <algorithm>
+
 namespace hailstone::chunk {
 
 void Usage::add(uint32_t segment, const SegmentEntry& entry) {
@@ -32,6 +34,19 @@ void Usage::set_file_bytes(uint32_t segment, uint64_t bytes) {
 void Usage::add_other_bytes(uint64_t bytes) {
   std::lock_guard lock(mutex_);
   totals_.disk_bytes += bytes;
+}
+
+void Usage::remove_other_bytes(uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  totals_.disk_bytes -= std::min(bytes, totals_.disk_bytes);
+}
+
+void Usage::drop(uint32_t segment) {
+  std::lock_guard lock(mutex_);
+  const auto it = segments_.find(segment);
+  if (it == segments_.end()) return;
+  totals_.disk_bytes -= it->second.file_bytes;
+  segments_.erase(it);
 }
 
 ChunkStore::Stats Usage::stats() const {

@@ -23,6 +23,9 @@ class Usage {
   void remove(uint32_t segment, const SegmentEntry& entry);
   void set_file_bytes(uint32_t segment, uint64_t bytes);
   void add_other_bytes(uint64_t bytes);
+  void remove_other_bytes(uint64_t bytes);
+  /// A segment that is gone, with nothing alive in it.
+  void drop(uint32_t segment);
   /// chunks, stored, uncompressed and disk bytes; quarantined is left to the caller.
   ChunkStore::Stats stats() const;
   std::map<uint32_t, Segment> segments() const;

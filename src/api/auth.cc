@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
 
 #include "base/hash.h"
+#include "base/sealing.h"
 #include "http/grammar.h"
 
 namespace hailstone::api {
@@ -16,10 +16,8 @@ namespace {
 constexpr std::string_view kAll = "*";
 
 Result<Bytes> random_hex(size_t bytes) {
-  Bytes out(bytes, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) != 1)
-    return fail(Code::Io, "the random source failed");
-  return to_hex(out);
+  TRY(const Bytes random, random_bytes(bytes));
+  return to_hex(random);
 }
 
 std::unexpected<Error> refused() { return fail(Code::Denied, "the access key or its secret is not known here"); }
@@ -71,7 +69,7 @@ Result<Identity> identify(const volume::State& state, std::string_view id, std::
   return Identity{found->second};
 }
 
-Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volumes, UnixMicros now) {
+Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volumes, ByteView master_key, UnixMicros now) {
   constexpr size_t kNameBytesMax = 128, kVolumesMax = 1000;
   if (name.empty() || name.size() > kNameBytesMax)
     return fail(Code::Invalid,
@@ -92,6 +90,7 @@ Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volume
              .volumes = std::move(volumes),
              .secret_hash = Bytes(sha256(out.secret).view()),
              .created = now};
+  TRY(out.key.sealed_secret, seal_secret(master_key, out.key.id, out.secret));
   return out;
 }
 

@@ -52,6 +52,7 @@ struct NewKey {
 };
 /// Invalid: the name is empty or longer than 128 bytes, no volume, or one that is neither a volume's name nor "*".
 /// Io: there is no randomness to be had.
-Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volumes, UnixMicros now);
+/// `master_key` seals the secret, which S3's signatures need again.
+Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volumes, ByteView master_key, UnixMicros now);
 
 }  // namespace hailstone::api

@@ -14,7 +14,7 @@ struct Known {
   volume::State state;
   Bytes id, secret;
   Known() {
-    const auto made = make_key("ci", Role::Writer, {"debian"}, UnixMicros{1});
+    const auto made = make_key("ci", Role::Writer, {"debian"}, Bytes(32, 'm'), UnixMicros{1});
     CHECK(made.has_value());
     id = made->key.id;
     secret = made->secret;
@@ -97,8 +97,8 @@ TEST(Require, PublicReleasesAreForEverybodyAndAbsentOnesTellNothing) {
 }
 
 TEST(MakeKey, SecretsAreLongAndNeverStored) {
-  const auto a = make_key("a", Role::Reader, {"*"}, UnixMicros{5});
-  const auto b = make_key("a", Role::Reader, {"*"}, UnixMicros{5});
+  const auto a = make_key("a", Role::Reader, {"*"}, Bytes(32, 'm'), UnixMicros{5});
+  const auto b = make_key("a", Role::Reader, {"*"}, Bytes(32, 'm'), UnixMicros{5});
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->secret.size(), 64u);
   EXPECT_EQ(a->key.id.size(), 20u);
@@ -109,10 +109,10 @@ TEST(MakeKey, SecretsAreLongAndNeverStored) {
 }
 
 TEST(MakeKey, RefusesNamesAndVolumesThatMakeNoSense) {
-  EXPECT_EQ(make_key("", Role::Reader, {"*"}, {}).error().code, Code::Invalid);
-  EXPECT_EQ(make_key(Bytes(129, 'x'), Role::Reader, {"*"}, {}).error().code, Code::Invalid);
-  EXPECT_EQ(make_key("a", Role::Reader, {}, {}).error().code, Code::Invalid);
-  EXPECT_EQ(make_key("a", Role::Reader, {"Not A Volume"}, {}).error().code, Code::Invalid);
+  EXPECT_EQ(make_key("", Role::Reader, {"*"}, Bytes(32, 'm'), {}).error().code, Code::Invalid);
+  EXPECT_EQ(make_key(Bytes(129, 'x'), Role::Reader, {"*"}, Bytes(32, 'm'), {}).error().code, Code::Invalid);
+  EXPECT_EQ(make_key("a", Role::Reader, {}, Bytes(32, 'm'), {}).error().code, Code::Invalid);
+  EXPECT_EQ(make_key("a", Role::Reader, {"Not A Volume"}, Bytes(32, 'm'), {}).error().code, Code::Invalid);
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ Outcome batch(Context& context, const Call& call) {
   TRY_DO(fields.finish());
   TRY(const auto conditions, read_conditions(body));
   if (edits.empty()) return std::unexpected(Failure(Error{Code::Invalid, "field 'edits' is empty"}));
+  const auto session = context.repository().chunks().begin_writes();
   std::vector<volume::Put> puts;
   Edits reader(context, call, target);
   for (size_t i = 0; i < edits.size(); ++i) {

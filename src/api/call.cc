@@ -102,6 +102,14 @@ Outcome run(Context& context, const Call& call) {
     case Route::ListAccessKeys: return list_keys(context, call);
     case Route::CreateAccessKey: return create_key(context, call);
     case Route::DeleteAccessKey: return delete_key(context, call);
+    case Route::UpkeepStatus: return upkeep_status(context, call);
+    case Route::AskUpkeep: return ask_upkeep(context, call);
+    case Route::WhyChunk: return why_chunk(context, call);
+    case Route::WhyTarget: return why_target(context, call);
+    case Route::ListAudit: return list_audit(context, call);
+    case Route::ListTrash: return list_trash(context, call);
+    case Route::TrashRelease: return trash_release(context, call);
+    case Route::RestoreRelease: return restore_release(context, call);
     // Their bodies are streams: handler.cc sends them elsewhere.
     case Route::GetContent:
     case Route::PutContent:

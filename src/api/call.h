@@ -12,6 +12,7 @@
 #include "api/json.h"
 #include "api/router.h"
 #include "api/status.h"
+#include "api/upkeep.h"
 #include "base/logger.h"
 #include "publish/publisher.h"
 #include "volume/repository.h"
@@ -24,7 +25,9 @@ struct Services {
   publish::Publisher& publisher;
   const StatusSource& status;
   publish::PublicKey public_key;  // verifies the releases made here
+  Bytes master_key;               // seals the secrets of access keys
   Logger& logger;
+  Upkeep* upkeep = nullptr;  // none: its endpoints are Unsupported
 };
 
 /// Services and the state that all threads' handlers share.
@@ -116,6 +119,16 @@ Outcome delete_key(Context& context, const Call& call);
 Outcome public_key(Context& context, const Call& call);
 Outcome status(Context& context, const Call& call);
 Outcome config(Context& context, const Call& call);
+
+// upkeep.cc
+Outcome upkeep_status(Context& context, const Call& call);
+Outcome ask_upkeep(Context& context, const Call& call);
+Outcome why_chunk(Context& context, const Call& call);
+Outcome why_target(Context& context, const Call& call);
+Outcome list_audit(Context& context, const Call& call);
+Outcome list_trash(Context& context, const Call& call);
+Outcome trash_release(Context& context, const Call& call);
+Outcome restore_release(Context& context, const Call& call);
 
 /// {"changes":[{"key","change","old_size","new_size"}],"next"}: O(difference up to the page's end).
 Outcome changes_between(Context& context, const tree::Root& from, const tree::Root& to, const Query& query);

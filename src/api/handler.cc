@@ -51,6 +51,9 @@ bool waits_for_publishes(Route route) {
     case Route::Flip:
     case Route::CreateVolume:  // a clone does
     case Route::DiffDraft:     // seals
+    case Route::DeleteVolume:
+    case Route::WhyChunk:  // and for collections
+    case Route::WhyTarget:
       return true;
     default: return false;
   }

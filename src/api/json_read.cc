@@ -208,6 +208,9 @@ Result<void> read_settings(Fields fields, volume::Settings& settings) {
   flag("cookie_pin", settings.cookie_pin);
   flag("compress", settings.compress);
   settings.grace_seconds = fields.optional_number("grace_seconds", 0, UINT32_MAX).value_or(settings.grace_seconds);
+  settings.keep_releases = fields.optional_number("keep_releases", 0, UINT32_MAX).value_or(settings.keep_releases);
+  settings.keep_seconds = fields.optional_number("keep_seconds", 0, UINT32_MAX).value_or(settings.keep_seconds);
+  settings.trash_seconds = fields.optional_number("trash_seconds", 0, UINT32_MAX).value_or(settings.trash_seconds);
   settings.chunk_average_bytes = static_cast<uint32_t>(
       fields.optional_number("chunk_average_bytes", 0, UINT32_MAX).value_or(settings.chunk_average_bytes));
   settings.description = fields.optional_text("description").value_or(settings.description);

@@ -87,7 +87,7 @@ TEST(Settings, ChangeOnlyWhatIsThere) {
   volume::Settings settings;
   const Json object = *parse_object(
       R"({"overlay":false,"grace_seconds":60,"public":false,"checks":"warn","cookie_pin":true,"chunk_average_bytes":131072,)"
-      R"("compress":false,"description":"d"})");
+      R"("compress":false,"keep_releases":7,"keep_seconds":8,"trash_seconds":9,"description":"d"})");
   ASSERT_TRUE(read_settings(Fields(object, "settings"), settings));
   EXPECT_EQ(settings, (volume::Settings{.overlay = false,
                                         .grace_seconds = 60,
@@ -96,6 +96,9 @@ TEST(Settings, ChangeOnlyWhatIsThere) {
                                         .checks = volume::CheckMode::Warn,
                                         .compress = false,
                                         .chunk_average_bytes = 131072,
+                                        .keep_releases = 7,
+                                        .keep_seconds = 8,
+                                        .trash_seconds = 9,
                                         .description = "d"}));
   const volume::Settings before = settings;
   EXPECT_EQ(to_json(settings), object);

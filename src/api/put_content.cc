@@ -35,6 +35,7 @@ class ContentSink final : public Sink {
     TRY(key_, call_.query.required("key"));
     TRY_DO(volume::validate_key(key_));
     TRY(auto target, writable_target(context_, call_));
+    session_ = context_.repository().chunks().begin_writes();
     writer_ = std::make_unique<chunk::ContentWriter>(context_.repository().chunks(),
                                                      cut_options(target.volume->record.settings));
     target_ = std::move(target);
@@ -45,6 +46,7 @@ class ContentSink final : public Sink {
   Call call_;
   Bytes key_;
   std::optional<volume::Target> target_;
+  std::unique_ptr<chunk::WriteSession> session_;  // until what was stored is committed, or given up
   std::unique_ptr<chunk::ContentWriter> writer_;
 };
 

@@ -66,6 +66,15 @@ constexpr Endpoint kEndpoints[] = {
     {Route::ListAccessKeys, Get, "keys", Scope::Cell, Role::Admin, "", 0},
     {Route::CreateAccessKey, Post, "keys", Scope::Cell, Role::Admin, "", kSmallBody},
     {Route::DeleteAccessKey, Delete, "keys/{id}", Scope::Cell, Role::Admin, "", 0},
+
+    {Route::UpkeepStatus, Get, "upkeep", Scope::Cell, Role::Reader, "", 0},
+    {Route::AskUpkeep, Post, "upkeep", Scope::Cell, Role::Admin, "", kSmallBody},
+    {Route::WhyChunk, Get, "chunks/{chunk}/why", Scope::Cell, Role::Reader, "limit", 0},
+    {Route::WhyTarget, Get, "targets/{target}/why", Scope::Cell, Role::Reader, "key limit", 0},
+    {Route::ListAudit, Get, "audit", Scope::Cell, Role::Admin, "before limit", 0},
+    {Route::ListTrash, Get, "volumes/{volume}/trash", Scope::Volume, Role::Reader, "", 0},
+    {Route::TrashRelease, Delete, "volumes/{volume}/releases/{release}", Scope::Volume, Role::Publisher, "", 0},
+    {Route::RestoreRelease, Post, "volumes/{volume}/releases/{release}/restore", Scope::Volume, Role::Publisher, "", 0},
 };
 
 std::string_view next_segment(std::string_view& rest, char separator) {

@@ -59,6 +59,14 @@ enum class Route : uint8_t {
   ListAccessKeys,
   CreateAccessKey,
   DeleteAccessKey,
+  UpkeepStatus,
+  AskUpkeep,
+  WhyChunk,
+  WhyTarget,
+  ListAudit,
+  ListTrash,
+  TrashRelease,
+  RestoreRelease,
 };
 
 /// What the caller's key must cover. A role is always needed too, but for Public.

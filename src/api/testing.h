@@ -61,12 +61,12 @@ struct ApiCell {
   NullLogger logger;
   publish::Publisher publisher{cell.repository, signing, {}, logger};
   FixedStatus status;
-  Context context{{cell.repository, publisher, status, signing.public_key(), logger}, {}};
+  Context context{{cell.repository, publisher, status, signing.public_key(), Bytes(32, 'm'), logger}, {}};
   Bytes admin = key("root", volume::Role::Admin, {"*"});  // an Authorization field's value
 
   /// Makes an access key and returns "Bearer ID:SECRET".
   Bytes key(Bytes name, volume::Role role, std::vector<Bytes> volumes) {
-    auto made = make_key(std::move(name), role, std::move(volumes), cell.clock.wall());
+    auto made = make_key(std::move(name), role, std::move(volumes), Bytes(32, 'm'), cell.clock.wall());
     CHECK(made.has_value());
     CHECK(cell.repository.submit(cell.caller, volume::PutKey{made->key}).has_value());
     return "Bearer " + made->key.id + ":" + made->secret;

@@ -64,7 +64,8 @@ Upload::Upload(volume::Repository& repository, volume::Caller caller, volume::Ta
       caller_(std::move(caller)),
       target_(std::move(target)),
       options_(options),
-      cut_(cut_options(target_.volume->record.settings)) {
+      cut_(cut_options(target_.volume->record.settings)),
+      session_(repository_.chunks().begin_writes()) {
   // One request makes many commands, and a key names one: each batch would get the first one's reply.
   caller_.idempotency_key.clear();
 }
@@ -148,6 +149,8 @@ std::expected<void, Failure> Upload::commit() {
   TRY(written_, repository_.write(caller_, target_, {}, batch_));
   batch_.clear();
   batch_bytes_ = 0;
+  // No content is open between batches. A new one, so that a long upload does not hold up collection.
+  session_ = repository_.chunks().begin_writes();
   return {};
 }
 

@@ -52,6 +52,7 @@ class Upload {
   UploadOptions options_;
   chunk::CutOptions cut_;
   mirror::WireDecoder decoder_;
+  std::unique_ptr<chunk::WriteSession> session_;  // of the batch under way: nothing it stored or named is collected
 
   struct Open {  // a put whose content comes in frames
     Bytes key;

@@ -105,6 +105,9 @@ Outcome delete_volume(Context& context, const Call& call) {
     return std::unexpected(
         Failure(Error{Code::Invalid, fmt::format("deleting a volume takes ?confirm={}: its drafts and releases go too",
                                                  printable(name))}));
+  // A clone or publish under way may share what is only named here.
+  std::unique_lock<std::mutex> lock;
+  if (const auto v = context.repository().volume(name)) lock = context.repository().lock_volume((*v)->record.id);
   TRY_DO(context.repository().submit(call.caller, volume::DeleteVolume{name}));
   return Answer{204, nullptr};
 }

@@ -54,6 +54,8 @@ class ContentWriter {
   ContentWriter(ChunkStore& store, const CutOptions& options);
   ~ContentWriter();
   Result<void> write(ByteView bytes);
+  /// What is stored already, its chunks as they are; read once, for the hash of the whole.
+  Result<void> append(const Content& content);
   /// Flushes the last chunk; the writer is then spent.
   Result<Content> finish();
 

@@ -29,7 +29,7 @@ struct ContentWriter::State {
 
   ByteView uncut() const { return ByteView(pending).substr(consumed); }
 
-  Result<void> put(ByteView chunk) {
+  void hash(ByteView chunk) {
     if (bytes == 0) {
       first = chunk;
     } else {
@@ -40,9 +40,32 @@ struct ContentWriter::State {
       }
       whole->update(chunk);
     }
+  }
+
+  Result<void> put(ByteView chunk) {
+    hash(chunk);
     TRY(const ChunkId id, store.put(chunk, options.compress));
     bytes += chunk.size();
     return add(0, {id, chunk.size()});
+  }
+
+  Result<void> append(const Content& content) {
+    if (content.refs.empty()) return write(content.inlined);
+    ByteView rest = uncut();
+    TRY_DO(drain(rest, true));
+    pending.clear();
+    consumed = 0;
+    TRY(const auto parts, pieces(store, content, 0, content.bytes));
+    for (const Piece& piece : parts) {
+      TRY(const auto kept, store.touch({&piece.id, 1}));
+      TRY(const SharedBytes chunk, store.get(piece.id));
+      if (!kept[0] || chunk->size() != piece.length)
+        return fail(Code::Corrupt, fmt::format("chunk {} is not what its content says", piece.id.brief()));
+      hash(*chunk);
+      bytes += chunk->size();
+      TRY_DO(add(0, {piece.id, chunk->size()}));
+    }
+    return {};
   }
 
   Result<void> add(size_t depth, const Ref& ref) {
@@ -135,6 +158,13 @@ Result<void> ContentWriter::write(ByteView bytes) {
   CHECK(!state_->finished);
   if (!state_->valid) return state_->valid;
   state_->valid = state_->write(bytes);
+  return state_->valid;
+}
+
+Result<void> ContentWriter::append(const Content& content) {
+  CHECK(!state_->finished);
+  if (!state_->valid) return state_->valid;
+  state_->valid = state_->append(content);
   return state_->valid;
 }
 

@@ -14,7 +14,7 @@ namespace {
 // Only what was given is sent: the server keeps or defaults the rest.
 struct SettingsArguments {
   std::optional<bool> overlay, public_read, cookie_pin, compress;
-  std::optional<uint64_t> grace_seconds, chunk_average_bytes;
+  std::optional<uint64_t> grace_seconds, chunk_average_bytes, keep_releases, keep_seconds, trash_seconds;
   std::optional<std::string> checks, description;
 
   void add_to(CLI::App* command) {
@@ -26,6 +26,11 @@ struct SettingsArguments {
     flag("cookie-pin", cookie_pin, "Browsers stay on the release they started with");
     flag("compress", compress, "Compress chunks where it pays");
     command->add_option("--grace", grace_seconds, "How long a replaced release still resolves")->type_name("SECONDS");
+    command->add_option("--keep-releases", keep_releases, "The newest so many stay; 0: no bound by count")->type_name("N");
+    command->add_option("--keep", keep_seconds, "Releases replaced no longer ago stay; 0: no bound by age")
+        ->type_name("SECONDS");
+    command->add_option("--trash", trash_seconds, "How long a release that was let go can be restored")
+        ->type_name("SECONDS");
     command->add_option("--chunk-average", chunk_average_bytes, "Average chunk of large contents")->type_name("BYTES");
     command->add_option("--checks", checks, "What a publish does about findings")
         ->check(CLI::IsMember({"refuse", "warn", "off"}));
@@ -42,6 +47,9 @@ struct SettingsArguments {
     put("cookie_pin", cookie_pin);
     put("compress", compress);
     put("grace_seconds", grace_seconds);
+    put("keep_releases", keep_releases);
+    put("keep_seconds", keep_seconds);
+    put("trash_seconds", trash_seconds);
     put("chunk_average_bytes", chunk_average_bytes);
     put("checks", checks);
     put("description", description);

@@ -65,6 +65,8 @@ class Collector {
     uint64_t disk_bytes = 0;  // the rest is headers, padding, index files, dead records and what no run has seen yet
   };
   Result<Usage> usage();
+  /// How many are in the trash; O(that).
+  Result<uint64_t> trash_chunks() const;
 
  private:
   using Pins = std::unordered_set<uint64_t>;

@@ -112,6 +112,14 @@ Result<uint64_t> Collector::verify(const Stop& stop) {
   }
 }
 
+Result<uint64_t> Collector::trash_chunks() const {
+  uint64_t out = 0;
+  auto rows = database_.iterate("X", keys::end_of('X'));
+  for (; rows->valid(); rows->next()) ++out;
+  TRY_DO(rows->status());
+  return out;
+}
+
 Result<Collector::Usage> Collector::usage() {
   Usage out;
   auto rows = database_.iterate("C", keys::end_of('C'));

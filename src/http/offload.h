@@ -133,6 +133,25 @@ Task<std::invoke_result_t<F>> offload(BlockingPool& pool, F function) {
   co_return std::move(*outcome->result);
 }
 
+/// Starts something that calls back once, from any thread, and resumes on the coroutine's own with what it was given.
+/// `start` must own what it uses, and must see to it that the callback comes.
+template <class R, class Start>
+Task<R> await_callback(Start start) {
+  const Executor executor = co_await asio::this_coro::executor;
+  auto result = std::make_shared<std::optional<R>>();
+  auto begin = [&executor, &result, &start](auto resume) {
+    auto& jobs = asio::use_service<internal::OutstandingJobs>(executor.context());
+    jobs.begin();
+    start([executor, &jobs, result, resumed = std::make_shared<decltype(resume)>(std::move(resume))](R value) {
+      result->emplace(std::move(value));
+      asio::post(executor, std::move(*resumed));
+      jobs.end();
+    });
+  };
+  co_await asio::async_initiate<const asio::deferred_t&, void()>(begin, asio::deferred);
+  co_return std::move(**result);
+}
+
 /// Resumes after at least `duration`.
 Task<void> pause_for(std::chrono::milliseconds duration);
 

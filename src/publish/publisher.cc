@@ -212,6 +212,7 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
   if (std::ranges::adjacent_find(ids) != ids.end()) return refuse(Code::Invalid, "a volume is named twice: publish its drafts one by one");
   std::vector<std::unique_lock<std::mutex>> locks;
   for (VolumeId id : ids) locks.push_back(repository_.lock_volume(id));
+  const auto session = repository_.chunks().begin_writes();
 
   const int64_t started = repository_.clock().monotonic_ns();
   std::vector<Published> results;
@@ -278,6 +279,7 @@ std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller
   }
   TRY(const auto named, repository_.volume(name));
   const auto lock = repository_.lock_volume(named->record.id);
+  const auto session = repository_.chunks().begin_writes();
   Prepared p;
   TRY(p.volume, repository_.volume(name));
   TRY(p.base, current(repository_, *p.volume, channels.front()));
@@ -312,6 +314,9 @@ std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller
 std::expected<Published, Refusal> Publisher::clone(const volume::Caller& caller, const Bytes& source, ReleaseNumber release,
                                                    const Bytes& name, const volume::Settings& settings) {
   TRY_DO(volume::validate_volume_name(name));
+  TRY(const auto named, repository_.volume(source));
+  // What the clone shares with the source it has not put: under this lock the source purges no release and is not deleted.
+  const auto lock = repository_.lock_volume(named->record.id);
   TRY(const auto from, repository_.volume(source));
   if (!release) {
     const volume::Flip* flip = from->channel("current");

@@ -115,6 +115,66 @@ const std::vector<Row>& rows() {
       number("seal", "edits", &Config::seal, &volume::SealOptions::edits, "unsealed changes of a head or draft beyond this are sealed"),
       number("seal", "bytes", &Config::seal, &volume::SealOptions::bytes, "the same, by size"),
       number("draft", "lease_seconds", &Config::draft_lease_seconds, "an untouched draft is dropped after this"),
+      {"s3", "enabled", "whether S3 is served",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<bool>();
+         if (value) c.s3_enabled = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return std::string(c.s3_enabled ? "true" : "false"); }, "true or false"},
+      {"s3", "address", "address to serve S3 on; empty: that of http",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<std::string>();
+         if (value) c.s3_address = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return quoted(c.s3_address); }, "a string"},
+      number("s3", "port", &Config::s3_port, "0: any free one"),
+      {"s3", "region", "what clients must sign for",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<std::string>();
+         if (value) c.s3.region = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return quoted(c.s3.region); }, "a string"},
+      {"s3", "domains", "names under which BUCKET.NAME is served, besides NAME/BUCKET",
+       [](Config& c, const toml::node& node) {
+         const auto* array = node.as_array();
+         if (!array) return false;
+         std::vector<std::string> domains;
+         for (const auto& item : *array) {
+           const auto value = item.value_exact<std::string>();
+           if (!value) return false;
+           domains.push_back(*value);
+         }
+         c.s3.domains = std::move(domains);
+         return true;
+       },
+       [](const Config& c) {
+         std::string out;
+         for (const auto& domain : c.s3.domains) out += (out.empty() ? "" : ", ") + quoted(domain);
+         return "[" + out + "]";
+       },
+       "a list of strings"},
+      {"s3", "signature_v2", "accept the old signatures that s3cmd signurl still makes",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<bool>();
+         if (value) c.s3.signature_v2 = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return std::string(c.s3.signature_v2 ? "true" : "false"); }, "true or false"},
+      {"keys", "master_key_file", "64 hex digits that seal access keys' secrets; empty: DATA/master.key, made at the first start",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<std::string>();
+         if (value) c.master_key_file = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return quoted(c.master_key_file); }, "a string"},
+      number("collect", "interval_seconds", &Config::collect_interval_seconds, "between retention, collection and compaction; 0: only when asked"),
+      number("collect", "trash_seconds", &Config::collect_trash_seconds, "between losing its last reference and being erased; 0: at once"),
+      number("collect", "compact_dead_percent", &Config::compact_dead_percent, "segment files with more dead than this are rewritten; 0: only when asked"),
+      number("collect", "compact_bytes_per_second", &Config::compact_bytes_per_second, "written by that; 0: as fast as it goes"),
+      number("scrub", "bytes_per_second", &Config::scrub_bytes_per_second, "chunks read and verified in the background; 0: only when asked"),
       {"log", "level", "debug, info, warn or error",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<std::string>();
@@ -224,6 +284,7 @@ Result<void> Config::validate() const {
   if (http.tls_certificate.empty() != http.tls_key.empty())
     return fail(Code::Invalid, "http.tls_certificate and http.tls_key go together");
   TRY_DO(depot.validate());
+  TRY_DO(s3.validate());
   return http.validate();
 }
 

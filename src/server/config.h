@@ -11,6 +11,7 @@
 #include "depot/options.h"
 #include "http/server.h"
 #include "publish/publisher.h"
+#include "s3/call.h"
 #include "volume/repository.h"
 
 namespace hailstone::server {
@@ -31,9 +32,19 @@ struct Config {
   uint64_t database_cache_bytes = 64u << 20;
   volume::SealOptions seal;
   uint64_t draft_lease_seconds = 7 * 86400;
+  uint64_t collect_interval_seconds = 60;                  // 0: only when asked
+  uint64_t collect_trash_seconds = 86400;                  // between losing its last reference and being erased
+  uint32_t compact_dead_percent = 30;                      // of a segment's file; 0: only when asked
+  uint64_t compact_bytes_per_second = 64u << 20;           // written; 0: as fast as it goes
+  uint64_t scrub_bytes_per_second = 8u << 20;              // read; 0: only when asked
   Level log_level = Level::Info;
   FdLogger::Format log_format = FdLogger::Format::Logfmt;
   publish::PublisherOptions publish;
+  bool s3_enabled = true;
+  std::string s3_address;     // empty: as http.address
+  uint16_t s3_port = 8081;    // 0: any free one
+  s3::Options s3;
+  std::string master_key_file;  // empty: DATA/master.key, made when it is missing
 
   Result<void> validate() const;
 };

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/metrics.h"
+#include "s3/edge.h"
 #include "server/version.h"
 
 namespace hailstone::server {
@@ -68,13 +69,16 @@ struct FrontShared::Services {
         janitor(j),
         pool({.threads = config.blocking_threads, .queue_max = 1024}),
         status(n),
-        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), logger}, pool) {}
+        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep()}, pool),
+        s3({n.repository(), n.publisher(), n.extents(), n.master_key(), logger}, config.s3, pool, s3_slow_pool) {}
   Node& node;
   Janitor& janitor;
   KeyAuthorizer authorizer;
   http::BlockingPool pool;
   NodeStatusSource status;
   api::Api api;
+  http::BlockingPool s3_slow_pool{{.threads = 4, .queue_max = 1024}};  // whole objects are read there
+  s3::Edge s3;
 };
 
 FrontShared::FrontShared(const Config& config, Logger& logger) : config_(config), logger_(logger) {}
@@ -125,6 +129,13 @@ http::Task<http::Response> Front::handle(http::Request request) {
     depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer, services->pool,
                                             services->node.config().depot);
   co_return co_await depot_->handle(std::move(request));
+}
+
+http::Task<http::Response> S3Front::handle(http::Request request) {
+  auto* services = shared_.services();
+  if (!services) co_return unavailable("opening the store");
+  if (!s3_) s3_ = services->s3.make_handler();
+  co_return co_await s3_->handle(std::move(request));
 }
 
 }  // namespace hailstone::server

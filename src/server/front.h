@@ -59,4 +59,15 @@ class Front final : public http::Handler {
   std::unique_ptr<http::Handler> api_;
 };
 
+/// One per thread of the S3 server.
+class S3Front final : public http::Handler {
+ public:
+  explicit S3Front(FrontShared& shared) : shared_(shared) {}
+  http::Task<http::Response> handle(http::Request request) override;
+
+ private:
+  FrontShared& shared_;
+  std::unique_ptr<http::Handler> s3_;
+};
+
 }  // namespace hailstone::server

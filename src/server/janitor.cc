@@ -12,9 +12,11 @@ constexpr int kRoundsPerExpiry = 60;
 
 void Janitor::start() {
   thread_ = std::thread([this] { run(); });
+  upkeep_.start();
 }
 
 void Janitor::stop() {
+  upkeep_.stop();
   {
     std::scoped_lock lock(mutex_);
     stopping_ = true;

@@ -1,4 +1,4 @@
-// Background work of a node: seals what has outgrown its bound, drops drafts whose lease has run out.
+// Background work of a node: seals what has outgrown its bound, drops drafts whose lease has run out; and its upkeep.
 #pragma once
 
 #include <atomic>
@@ -8,21 +8,26 @@
 #include <thread>
 
 #include "server/node.h"
+#include "server/upkeep.h"
 
 namespace hailstone::server {
 
-/// Owns one thread from start() to stop().
+/// Owns one thread from start() to stop(), and another for what takes long.
 class Janitor {
  public:
-  Janitor(Node& node, Logger& logger) : node_(node), logger_(logger) {}
+  Janitor(Node& node, Logger& logger) : node_(node), logger_(logger), upkeep_(node, logger) {}
   ~Janitor() { stop(); }
   void start();
   void stop();
 
   struct Stats {
     uint64_t seals = 0, seal_failures = 0, drafts_expired = 0;
+    Upkeep::Totals upkeep;
   };
-  Stats stats() const { return {seals_.load(), seal_failures_.load(), drafts_expired_.load()}; }
+  Upkeep& upkeep() { return upkeep_; }
+  Stats stats() const {
+    return {seals_.load(), seal_failures_.load(), drafts_expired_.load(), upkeep_.totals()};
+  }
 
  private:
   void run();
@@ -31,6 +36,7 @@ class Janitor {
 
   Node& node_;
   Logger& logger_;
+  Upkeep upkeep_;
   std::thread thread_;
   // Guards `stopping_` alone, for the thread to wait on between rounds.
   std::mutex mutex_;

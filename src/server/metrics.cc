@@ -83,6 +83,26 @@ void add_store(Page& page, Node& node) {
   page.gauge("hailstone_content_cache_bytes", "Memory of cached chunks.", number(content.bytes));
 }
 
+void add_upkeep(Page& page, const Upkeep::Totals& upkeep) {
+  page.counter("hailstone_releases_trashed_total", "Releases that retention let go.", number(upkeep.releases_trashed));
+  page.counter("hailstone_releases_purged_total", "Releases forgotten for good.", number(upkeep.releases_purged));
+  page.counter("hailstone_collections_total", "Collections run.", number(upkeep.collections));
+  page.counter("hailstone_upkeep_failures_total", "Collections, compactions, scrubs and verifications that failed: see the log.", number(upkeep.failures));
+  page.gauge("hailstone_collect_reachable_chunks", "Chunks that something refers to, or that no collection has seen yet.", number(upkeep.reachable_chunks));
+  page.gauge("hailstone_collect_trash_chunks", "Chunks that nothing refers to, waiting for the end of their window.", number(upkeep.trash_chunks));
+  page.gauge("hailstone_collect_held_chunks", "Due ones that the last collection left to open write sessions.", number(upkeep.held_chunks));
+  page.counter("hailstone_collect_trashed_chunks_total", "Chunks that lost their last reference.", number(upkeep.trashed_chunks));
+  page.counter("hailstone_collect_erased_chunks_total", "Chunks erased by collections.", number(upkeep.erased_chunks));
+  page.counter("hailstone_collect_erased_bytes_total", "Their bytes as stored.", number(upkeep.erased_bytes));
+  page.counter("hailstone_compact_segments_total", "Segment files removed by compaction.", number(upkeep.compacted_segments));
+  page.counter("hailstone_compact_freed_bytes_total", "Bytes of those files.", number(upkeep.compacted_bytes));
+  page.counter("hailstone_compact_moved_bytes_total", "Bytes written again for it.", number(upkeep.moved_bytes));
+  page.counter("hailstone_scrub_bytes_total", "Bytes of chunks read and verified in the background.", number(upkeep.scrubbed_bytes));
+  page.counter("hailstone_scrub_passes_total", "Passes over all chunks done.", number(upkeep.scrub_passes));
+  page.counter("hailstone_scrub_damaged_total", "Damaged chunks it found: alarm on any.", number(upkeep.scrub_damaged));
+  page.gauge("hailstone_scrub_segment", "Segment file it is at.", number(upkeep.scrub.segment));
+}
+
 void add_volumes(Page& page, Node& node) {
   const auto state = node.repository().published().load();
   page.gauge("hailstone_volumes", "Volumes in this cell.", number(state->volumes.size()));
@@ -115,6 +135,7 @@ std::string render_metrics(Node& node, const http::ServerStats& http, const Jani
   page.counter("hailstone_seals_total", "Background seals done.", number(janitor.seals));
   page.counter("hailstone_seal_failures_total", "Background seals that failed and will be tried again.", number(janitor.seal_failures));
   page.counter("hailstone_drafts_expired_total", "Drafts dropped because their lease ran out.", number(janitor.drafts_expired));
+  add_upkeep(page, janitor.upkeep);
   add_http(page, http);
   add_store(page, node);
   add_volumes(page, node);

@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 #include <sys/stat.h>
 
+#include "base/sealing.h"
 #include "replica/rocks_database.h"
 
 namespace hailstone::server {
@@ -72,6 +73,12 @@ Result<void> Node::open_all(Logger& logger) {
                                       .log_segment_bytes = config_.group_segment_bytes}, logger));
   repository_ = std::make_unique<volume::Repository>(*group_, *database_, machine_->published(), *store_, *nodes_, clock_);
 
+  collect_database_ = open_counts(logger);
+  if (collect_database_)
+    collector_ = std::make_unique<collect::Collector>(*database_, *collect_database_, *store_, clock_);
+  else
+    return fail(Code::Io, config_.data + "/collect: can't be opened, nor made anew");
+
   const std::string key_path = config_.data + "/signing.pem";
   TRY(const bool has_key, disk_->exists(key_path));
   if (!has_key) {
@@ -81,6 +88,7 @@ Result<void> Node::open_all(Logger& logger) {
   TRY(auto key, publish::SigningKey::load(*disk_, key_path));
   signing_key_ = std::make_unique<publish::SigningKey>(std::move(key));
   publisher_ = std::make_unique<publish::Publisher>(*repository_, *signing_key_, config_.publish, logger);
+  TRY_DO(open_master_key());
   TRY_DO(open_keys());
   logger.info("store open", {{"data", config_.data},
                              {"chunks", store_->stats().chunks},
@@ -90,6 +98,54 @@ Result<void> Node::open_all(Logger& logger) {
                              {"slot", group_->applied_slot().value},
                              {"took_ms", (clock_.monotonic_ns() - started) / 1'000'000}});
   return {};
+}
+
+Result<void> Node::open_master_key() {
+  const std::string path = config_.master_key_file.empty() ? config_.data + "/master.key" : config_.master_key_file;
+  TRY(const bool exists, disk_->exists(path));
+  if (!exists) {
+    // A lost one is not replaced: what it sealed would be gone without a word.
+    for (const auto& [id, key] : machine_->published().load()->keys)
+      if (!key->sealed_secret.empty())
+        return fail(Code::NotFound, fmt::format("{} is missing: the secrets of access keys are sealed with it; put it back", path));
+    TRY(const auto fresh, random_hex(kMasterKeyBytes));
+    TRY_DO(write_private(path, fresh + "\n"));
+  }
+  TRY(const auto text, disk::read_file(*disk_, path, 1024));
+  if (!from_hex(ByteView(text).substr(0, text.find('\n')), master_key_) || master_key_.size() != kMasterKeyBytes)
+    return fail(Code::Invalid, fmt::format("{}: not 64 hex digits", path));
+  return {};
+}
+
+Result<void> Node::write_private(const std::string& path, ByteView text) {
+  TRY(const auto file, disk_->open(path, disk::OpenMode::Create));
+  if (file->native_handle() >= 0 && ::fchmod(file->native_handle(), 0600) != 0)  // before the secret is in it
+    return fail(Code::Io, fmt::format("{}: cannot make it private", path));
+  TRY_DO(file->truncate(0));
+  TRY_DO(file->write_at(0, text));
+  TRY_DO(file->sync());
+  return disk_->sync_directory(disk::parent_directory(path));
+}
+
+// Derived data: what can't be opened is made anew, at the cost of a recount.
+std::unique_ptr<replica::Database> Node::open_counts(Logger& logger) {
+  const std::string directory = config_.data + "/collect";
+  const auto open = [&] {
+    return replica::open_rocks_database(
+        *disk_, {.directory = directory, .memtable_bytes = 4u << 20, .block_cache_bytes = 8u << 20, .files_open_max = 64});
+  };
+  auto opened = open();
+  if (!opened && opened.error().code == Code::Corrupt) {
+    logger.warn("counts of references unusable, counting anew", {{"directory", directory}, {"error", opened.error().message}});
+    if (const auto names = disk_->list(directory))
+      for (const std::string& name : *names) (void)disk_->remove(directory + "/" + name);
+    opened = open();
+  }
+  if (!opened) {
+    logger.error("counts of references can't be opened", {{"directory", directory}, {"error", opened.error().message}});
+    return nullptr;
+  }
+  return *std::move(opened);
 }
 
 // The first access key: written to its file before it is committed, so that a crash between never leaves a key nobody knows.
@@ -104,21 +160,14 @@ Result<void> Node::open_keys() {
   TRY(const auto id, random_hex(8));
   TRY(const auto secret, random_hex(32));
   admin_key_ = "hs" + id + ":" + secret;
-  {
-    TRY(const auto file, disk_->open(path, disk::OpenMode::Create));
-    if (file->native_handle() >= 0 && ::fchmod(file->native_handle(), 0600) != 0)  // before the secret is in it
-      return fail(Code::Io, fmt::format("{}: cannot make it private", path));
-    TRY_DO(file->truncate(0));
-    TRY_DO(file->write_at(0, admin_key_ + "\n"));
-    TRY_DO(file->sync());
-    TRY_DO(disk_->sync_directory(config_.data));
-  }
+  TRY_DO(write_private(path, admin_key_ + "\n"));
   volume::AccessKey key{.id = "hs" + id,
                         .name = "admin",
                         .role = volume::Role::Admin,
                         .volumes = {"*"},
                         .secret_hash = Bytes(sha256(secret).view()),
                         .created = clock_.wall()};
+  TRY(key.sealed_secret, seal_secret(master_key_, key.id, secret));
   TRY_DO(repository_->submit({"system", {}}, volume::PutKey{std::move(key)}));
   return {};
 }

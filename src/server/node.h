@@ -8,6 +8,7 @@
 #include "base/logger.h"
 #include "chunk/extent_cache.h"
 #include "chunk/local_store.h"
+#include "collect/collector.h"
 #include "publish/publisher.h"
 #include "server/config.h"
 #include "tree/cache.h"
@@ -31,12 +32,14 @@ class Node {
   tree::CachedNodes& nodes() { return *nodes_; }
   chunk::ExtentCache& extents() { return *extents_; }
   replica::Group& group() { return *group_; }
+  collect::Collector& collector() { return *collector_; }  // one run at a time: server/upkeep.h
   disk::Disk& disk() { return *disk_; }
   const Config& config() const { return config_; }
   const Clock& clock() const { return clock_; }
 
   /// "ID:SECRET" of the key made when the data directory was new; it is kept in DATA/admin.key, mode 0600.
   const std::string& admin_key() const { return admin_key_; }
+  const Bytes& master_key() const { return master_key_; }
   bool is_new() const { return new_; }
 
   /// Finishes what is under way and closes the database cleanly.
@@ -46,7 +49,10 @@ class Node {
   Node(const Config& config, std::unique_ptr<disk::Disk> disk) : config_(config), disk_(std::move(disk)) {}
   Result<void> open_all(Logger& logger);
   Result<void> check_version();
+  std::unique_ptr<replica::Database> open_counts(Logger& logger);
   Result<void> open_keys();
+  Result<void> open_master_key();
+  Result<void> write_private(const std::string& path, ByteView text);
 
   // In order of construction; destroyed from the bottom up.
   Config config_;
@@ -60,9 +66,12 @@ class Node {
   std::unique_ptr<volume::Machine> machine_;
   std::unique_ptr<replica::Group> group_;
   std::unique_ptr<volume::Repository> repository_;
+  std::unique_ptr<replica::Database> collect_database_;
+  std::unique_ptr<collect::Collector> collector_;
   std::unique_ptr<publish::SigningKey> signing_key_;
   std::unique_ptr<publish::Publisher> publisher_;
   std::string admin_key_;
+  Bytes master_key_;  // seals the secrets of access keys
   bool new_ = false;
 };
 

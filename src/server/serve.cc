@@ -64,10 +64,10 @@ std::string base_url(const Config& config, uint16_t port) {
   return fmt::format("{}://{}:{}", config.http.tls_certificate.empty() ? "http" : "https", host, port);
 }
 
-void greet(const Node& node, const std::string& url) {
+void greet(const Node& node, const std::string& url, const std::string& s3_url) {
   fmt::print(
-      "Hailstone {} is ready.\n\n  repositories  {}/VOLUME/\n  API           {}/api/v1/\n  metrics       {}/metrics\n  data          {}\n",
-      kVersion, url, url, url, node.config().data);
+      "Hailstone {} is ready.\n\n  repositories  {}/VOLUME/\n  S3            {}\n  API           {}/api/v1/\n  metrics       {}/metrics\n  data          {}\n",
+      kVersion, url, s3_url, url, url, node.config().data);
   if (node.is_new()) {
     fmt::print("\nThis is a new data directory. Its first access key (role admin; kept in {}/admin.key):\n\n"
                "  export HAILSTONE_URL={}\n  export HAILSTONE_KEY={}\n",
@@ -101,17 +101,34 @@ int serve_main(const ServeArguments& arguments) {
       config->http, [&shared](unsigned) { return std::make_unique<Front>(shared); }, logger);
   if (!server) return stop_with(server.error());
   shared.set_server(server->get());
+  std::unique_ptr<http::Server> s3_server;
+  if (config->s3_enabled) {
+    http::ServerOptions options = config->http;
+    if (!config->s3_address.empty()) options.address = config->s3_address;
+    options.port = config->s3_port;
+    auto listening = http::Server::listen(options, [&shared](unsigned) { return std::make_unique<S3Front>(shared); }, logger);
+    if (!listening) {
+      auto error = std::move(listening).error();
+      return stop_with(std::move(error).within("S3 (--set s3.port=0 takes any free port, s3.enabled=false none)"));
+    }
+    s3_server = *std::move(listening);
+    s3_server->start();
+  }
   (*server)->start();
 
   auto node = Node::open(*config, disk::make_real_disk(), logger);
   if (!node) {
     (*server)->stop();
+    if (s3_server) s3_server->stop();
     return stop_with(node.error());
   }
   Janitor janitor(**node, logger);
   janitor.start();
   shared.open(**node, janitor);
-  greet(**node, base_url(*config, (*server)->port()));
+  Config s3_place = *config;
+  if (!config->s3_address.empty()) s3_place.http.address = config->s3_address;
+  const std::string s3_url = s3_server ? base_url(s3_place, s3_server->port()) : std::string("off");
+  greet(**node, base_url(*config, (*server)->port()), s3_url);
   logger.info("ready", {{"url", base_url(*config, (*server)->port())}});
 
   int received = 0;
@@ -121,6 +138,7 @@ int serve_main(const ServeArguments& arguments) {
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   shared.drain();
   (*server)->stop();
+  if (s3_server) s3_server->stop();
   shared.close();
   janitor.stop();
   (*node)->drain();

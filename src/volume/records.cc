@@ -308,6 +308,11 @@ Result<AuditRecord> AuditRecord::decode(Slot slot, ByteView bytes) {
   return a;
 }
 
+bool allows(const AccessKey& key, Role role, std::string_view volume) {
+  return key.role >= role &&
+         std::ranges::any_of(key.volumes, [&](const Bytes& name) { return name == "*" || name == volume; });
+}
+
 std::string_view role_name(Role role) {
   switch (role) {
     case Role::Reader: return "reader";

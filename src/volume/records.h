@@ -164,6 +164,9 @@ struct AccessKey {
   static Result<AccessKey> decode(ByteView bytes);
 };
 
+/// The key has this role or a higher one, on that volume.
+bool allows(const AccessKey& key, Role role, std::string_view volume);
+
 std::string_view role_name(Role role);
 std::optional<Role> parse_role(std::string_view name);
 std::string_view check_mode_name(CheckMode mode);

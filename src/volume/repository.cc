@@ -139,6 +139,26 @@ Result<std::vector<Hold>> Repository::holds(const Volume& volume, ReleaseNumber 
   return out;
 }
 
+Result<RetentionInput> Repository::retention_input(const Volume& volume) const {
+  RetentionInput out{.volume = volume, .releases = {}, .held = {}, .draft_bases = {}, .now = clock_.wall()};
+  const VolumeId id = volume.record.id;
+  const Bytes releases = schema::release(id, ReleaseNumber());
+  auto rows = database_.iterate(releases, schema::end_of(ByteView(releases).substr(0, 9)));
+  for (; rows->valid(); rows->next()) {
+    TRY(const auto record, ReleaseRecord::decode(rows->value()));
+    if (!volume.trashed.contains(record.number)) out.releases.push_back({record.number, record.time});
+  }
+  TRY_DO(rows->status());
+  const Bytes holds = schema::hold(id, ReleaseNumber(), "").substr(0, 9);
+  auto held = database_.iterate(holds, schema::end_of(holds));
+  for (; held->valid(); held->next())
+    out.held.insert(ReleaseNumber(schema::from_big_endian(held->key().substr(9, 8))));
+  TRY_DO(held->status());
+  TRY(const auto open_drafts, drafts(volume));
+  for (const DraftRecord& draft : open_drafts) out.draft_bases.insert(draft.base);
+  return out;
+}
+
 Result<Layer> Repository::layer(const Volume& volume, uint64_t number) const {
   return schema::read_layer(database_, volume.record.id, number);
 }
@@ -308,6 +328,7 @@ Result<Written> Repository::write(const Caller& caller, const Target& target, co
 
 Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t number) {
   const Caller system{"system", {}};
+  const auto session = chunks_.begin_writes();  // its nodes are named by nothing before EndSeal is applied
   // Twice, if a seal that was cut short had left a frozen generation: its cut lies before this call.
   for (int pass = 0; pass < 3; ++pass) {
     TRY(auto before, layer(volume, number));

@@ -16,6 +16,7 @@
 #include "tree/tree.h"
 #include "volume/command.h"
 #include "volume/contents.h"
+#include "volume/retention.h"
 #include "volume/state.h"
 
 namespace hailstone::volume {
@@ -115,6 +116,8 @@ class Repository {
   Result<DraftRecord> draft(const Volume& volume, DraftId draft) const;
   Result<std::vector<DraftRecord>> drafts(const Volume& volume) const;
   Result<std::vector<Hold>> holds(const Volume& volume, ReleaseNumber number) const;
+  /// What retention looks at, as of now. `volume` outlives it.
+  Result<RetentionInput> retention_input(const Volume& volume) const;
   Result<Layer> layer(const Volume& volume, uint64_t layer) const;
   /// A head, draft or one of the volume's own layers.
   Result<std::unique_ptr<Contents>> open_layer(const Volume& volume, uint64_t layer) const;
@@ -152,7 +155,8 @@ class Repository {
   };
   Result<std::vector<Due>> seal_due(const SealOptions& options) const;
 
-  /// One publisher or sealer of a volume at a time within this process; others wait. Recursive use deadlocks.
+  /// One publisher or sealer of a volume at a time within this process; others wait. Recursive use deadlocks. Whoever
+  /// purges releases or deletes the volume holds it too: a publisher shares trees that it neither put nor touched.
   std::unique_lock<std::mutex> lock_volume(VolumeId id);
 
  private:

@@ -43,6 +43,8 @@ class Node:
         self.config, self.cpus, self.set = config, cpus, list(set_)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.s3_port = free_port()
+        self.s3_url = f"http://127.0.0.1:{self.s3_port}"
         self.log = log or self.data.parent / (self.data.name + ".log")
         self.process = None
 
@@ -53,7 +55,8 @@ class Node:
         self.stop()
 
     def start(self, timeout=60):
-        command = [str(BINARY), "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+        command = [str(BINARY), "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}",
+                   "--set", f"s3.port={self.s3_port}"]
         if self.config:
             command += ["--config", str(self.config)]
         for setting in self.set:

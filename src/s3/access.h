@@ -1,0 +1,24 @@
+// Who may do what: roles of access keys, bucket policies, access control lists, public access. Without I/O.
+#pragma once
+
+#include "s3/call.h"
+
+namespace hailstone::s3 {
+
+/// What an operation needs: its IAM action, the least role, the ACL permission that also grants it.
+struct Need {
+  std::string_view action;  // "s3:GetObject"
+  volume::Role role = volume::Role::Reader;
+  std::optional<s3proto::Permission> permission;
+};
+Need need_of(s3proto::Operation operation, bool with_version);
+
+/// AccessDenied unless a role, a policy or an ACL allows it and no policy denies it. `entry`: the object, where its own
+/// ACL counts; `resource_key`: of the object, else of the bucket.
+Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std::string_view resource_key,
+                   const volume::Entry* entry);
+
+/// Whether public access is blocked for ACLs of this bucket.
+bool ignores_public_acls(const Bucket& bucket);
+
+}  // namespace hailstone::s3

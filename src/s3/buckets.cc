@@ -1,0 +1,280 @@
+#include "s3/buckets.h"
+
+#include <fmt/format.h>
+
+#include "http/grammar.h"
+#include "s3/writing.h"
+
+namespace hailstone::s3 {
+namespace {
+
+using s3proto::BucketName;
+using s3proto::ErrorCode;
+using s3proto::Operation;
+
+Answer<> set_document(const Call& call, ByteView volume, const char* name, std::optional<Bytes> document) {
+  TRY_DO(call.repository().submit(call.caller(), volume::ChangeDocument{Bytes(volume), name, std::move(document)}));
+  return {};
+}
+
+// Configuration belongs to the volume: a draft or release has none of its own.
+Answer<> require_head(const Call& call) {
+  if (call.bucket->is_head()) return {};
+  return refusal(ErrorCode::MethodNotAllowed,
+                fmt::format("configuration is the volume's: ask bucket '{}'", call.bucket->name.volume));
+}
+
+http::Response empty_ok(int status = 200) {
+  http::Response response;
+  response.status = status;
+  if (status != 204) response.body = http::Part(Bytes());
+  return response;
+}
+
+struct Row {
+  Operation get, put, remove;  // `remove` equal to `get`: there is none
+  const char* document;
+  ErrorCode missing;
+};
+constexpr Row kRows[] = {
+    {Operation::GetBucketCors, Operation::PutBucketCors, Operation::DeleteBucketCors, document::kCors,
+     ErrorCode::NoSuchCORSConfiguration},
+    {Operation::GetBucketPolicy, Operation::PutBucketPolicy, Operation::DeleteBucketPolicy, document::kPolicy,
+     ErrorCode::NoSuchBucketPolicy},
+    {Operation::GetBucketLifecycleConfiguration, Operation::PutBucketLifecycleConfiguration, Operation::DeleteBucketLifecycle,
+     document::kLifecycle, ErrorCode::NoSuchLifecycleConfiguration},
+    {Operation::GetBucketTagging, Operation::PutBucketTagging, Operation::DeleteBucketTagging, document::kTagging,
+     ErrorCode::NoSuchTagSet},
+    {Operation::GetPublicAccessBlock, Operation::PutPublicAccessBlock, Operation::DeletePublicAccessBlock,
+     document::kAccessBlock, ErrorCode::NoSuchPublicAccessBlockConfiguration},
+    {Operation::GetBucketOwnershipControls, Operation::PutBucketOwnershipControls, Operation::DeleteBucketOwnershipControls,
+     document::kOwnership, ErrorCode::OwnershipControlsNotFoundError},
+    {Operation::GetObjectLockConfiguration, Operation::PutObjectLockConfiguration, Operation::GetObjectLockConfiguration,
+     document::kLock, ErrorCode::ObjectLockConfigurationNotFoundError},
+};
+
+template <class P>
+Answer<Bytes> canonical(P parsed, const auto& render) {
+  if (!parsed) return std::unexpected(Refused(std::move(parsed).error()));
+  return render(*parsed);
+}
+
+// Checked and in its canonical form; a policy as it was sent.
+Answer<Bytes> checked(const Call& call, ByteView body) {
+  switch (call.operation) {
+    case Operation::PutBucketCors:
+      return canonical(s3proto::parse_cors(body), [](const auto& v) { return s3proto::render_cors(v); });
+    case Operation::PutBucketLifecycleConfiguration:
+      return canonical(s3proto::parse_lifecycle(body), [](const auto& v) { return s3proto::render_lifecycle(v); });
+    case Operation::PutBucketTagging:
+      return canonical(s3proto::parse_tagging(body, s3proto::TagLevel::Bucket), [](const auto& v) { return s3proto::render_tagging(v); });
+    case Operation::PutPublicAccessBlock:
+      return canonical(s3proto::parse_public_access_block(body), [](const auto& v) { return s3proto::render_public_access_block(v); });
+    case Operation::PutBucketOwnershipControls:
+      return canonical(s3proto::parse_ownership(body), [](const auto& v) { return s3proto::render_ownership(v); });
+    case Operation::PutObjectLockConfiguration: {
+      if (call.bucket->documents->versioning != s3proto::Versioning::Enabled)
+        return refusal(ErrorCode::InvalidBucketState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration");
+      return canonical(s3proto::parse_object_lock(body), [](const auto& v) { return s3proto::render_object_lock(v); });
+    }
+    case Operation::PutBucketPolicy: {
+      TRY(const auto policy, s3proto::parse_policy(body, call.bucket->name.volume));
+      const auto& block = call.bucket->documents->access_block;
+      if (block && block->block_policy && s3proto::is_public(policy))
+        return refusal(ErrorCode::AccessDenied, "Access Denied: public policies are blocked on this bucket");
+      return Bytes(body);
+    }
+    default: return refusal(ErrorCode::InternalError);
+  }
+}
+
+Answer<Bytes> bucket_acl(const Call& call, ByteView document) {
+  const auto owner = Identity::owner_named(call.bucket ? call.bucket->documents->owner : call.identity.name());
+  s3proto::AccessControlList acl{.owner = owner, .grants = {}};
+  if (!document.empty()) {
+    TRY(acl, s3proto::parse_acl(document));
+  } else if (const auto canned = call.field("x-amz-acl")) {
+    TRY(acl, s3proto::canned_acl(*canned, owner, owner));
+  } else {
+    for (const char* name : {"x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp", "x-amz-grant-write-acp",
+                             "x-amz-grant-full-control"})
+      if (const auto value = call.field(name)) TRY_DO(s3proto::parse_grants(*value, *s3proto::grant_header(name), acl.grants));
+    if (acl.grants.empty()) return refusal(ErrorCode::MissingSecurityHeader);
+  }
+  if (call.bucket) {
+    const auto& documents = *call.bucket->documents;
+    const bool is_public = std::ranges::any_of(acl.grants, [](const auto& g) {
+      return g.grantee.kind == s3proto::GranteeKind::AllUsers || g.grantee.kind == s3proto::GranteeKind::AuthenticatedUsers;
+    });
+    if (documents.access_block && documents.access_block->block_acls && is_public)
+      return refusal(ErrorCode::AccessDenied, "Access Denied: public ACLs are blocked on this bucket");
+    if (documents.ownership == s3proto::Ownership::BucketOwnerEnforced) return refusal(ErrorCode::AccessControlListNotSupported);
+  }
+  return s3proto::render_acl(acl);
+}
+
+}  // namespace
+
+Answer<http::Response> create_bucket(const Call& call, const BucketName& name, ByteView body) {
+  if (name.kind != BucketName::Kind::Head)
+    return refusal(ErrorCode::InvalidBucketName,
+                  fmt::format("'{}' is a draft or release of volume '{}': those are opened and published, not created",
+                              name.text(), name.volume));
+  if (!call.identity.key) return refusal(ErrorCode::AccessDenied);
+  if (!volume::allows(*call.identity.key, volume::Role::Admin, name.volume))
+    return refusal(ErrorCode::AccessDenied, fmt::format("Access Denied: '{}' may not create '{}'", call.identity.name(), name.volume));
+  if (auto valid = volume::validate_volume_name(name.volume); !valid)
+    return refusal(ErrorCode::InvalidBucketName, std::move(valid).error().message);
+  TRY(const auto location, s3proto::parse_create_bucket(body));
+  if (!location.empty() && location != call.options.region)
+    return refusal(ErrorCode::InvalidLocationConstraint, fmt::format("this server's region is '{}'", call.options.region));
+  const auto existing = call.state->find(name.volume);
+  const auto taken = [&]() -> Answer<http::Response> {
+    const auto now = call.repository().published().load()->find(name.volume);
+    const auto owner = now ? now->record.documents.find(document::kOwner) : decltype(now->record.documents.find(""))();
+    const bool own = now && owner != now->record.documents.end() && owner->second == call.identity.name();
+    return refusal(own ? ErrorCode::BucketAlreadyOwnedByYou : ErrorCode::BucketAlreadyExists);
+  };
+  if (existing) return taken();
+  std::optional<Bytes> acl, ownership;
+  if (const auto text = call.field("x-amz-object-ownership")) {
+    TRY(const auto parsed, s3proto::parse_ownership_name(*text));
+    ownership = s3proto::render_ownership(parsed);
+  }
+  if (call.field("x-amz-acl") || call.field("x-amz-grant-read") || call.field("x-amz-grant-full-control")) {
+    TRY(acl, bucket_acl(call, ""));
+  }
+  const auto lock = call.field("x-amz-bucket-object-lock-enabled");
+  volume::Settings settings;
+  settings.public_read = false;  // as S3's users expect; `hailstone volume set` opens its releases to the depot
+  auto made = call.repository().submit(call.caller(), volume::CreateVolume{name.volume, settings, {}});
+  if (!made && made.error().code == Code::Exists) return taken();
+  if (!made) return std::unexpected(Refused(std::move(made).error()));
+  TRY_DO(set_document(call, name.volume, document::kOwner, call.identity.name()));
+  if (acl) TRY_DO(set_document(call, name.volume, document::kAcl, std::move(acl)));
+  if (ownership) TRY_DO(set_document(call, name.volume, document::kOwnership, std::move(ownership)));
+  if (lock && http::same_text(*lock, "true")) {
+    TRY_DO(set_document(call, name.volume, document::kVersioning, s3proto::render_versioning(s3proto::Versioning::Enabled)));
+    TRY_DO(set_document(call, name.volume, document::kLock, s3proto::render_object_lock({})));
+  }
+  auto response = empty_ok();
+  response.headers.add("Location", "/" + name.volume);
+  return response;
+}
+
+Answer<http::Response> delete_bucket(const Call& call) {
+  TRY_DO(require_head(call));
+  TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+  const auto not_empty = [](std::string why) { return refusal(ErrorCode::BucketNotEmpty, std::move(why)); };
+  TRY(const auto contents, call.repository().open(call.bucket->target));
+  auto cursor = contents->cursor();
+  TRY_DO(cursor->seek(""));
+  if (cursor->valid()) return not_empty("The bucket you tried to delete is not empty");
+  TRY(const auto former, call.repository().open_layer(call.bucket->volume(), volume::kVersionsLayer));
+  auto versions = former->cursor();
+  TRY_DO(versions->seek(""));
+  if (versions->valid()) return not_empty("The bucket you tried to delete is not empty. You must delete all versions in the bucket.");
+  if (call.bucket->volume().record.last_release)
+    return not_empty(fmt::format("'{}' has releases: `hailstone volume rm` deletes it with all of them", call.bucket->name.volume));
+  TRY_DO(call.repository().submit(call.caller(), volume::DeleteVolume{call.bucket->name.volume}));
+  return empty_ok(204);
+}
+
+Answer<http::Response> head_bucket(const Call& call) {
+  TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+  auto response = empty_ok();
+  response.headers.add("x-amz-bucket-region", call.options.region);
+  if (call.bucket->target.release) response.headers.add("x-hailstone-release", std::to_string(call.bucket->target.release->value));
+  return response;
+}
+
+Answer<http::Response> get_bucket_document(const Call& call) {
+  TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+  const auto& documents = call.bucket->volume().record.documents;
+  const auto fixed = [](std::string_view root, std::string_view inner = "") {
+    return xml_response(fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{0} xmlns=\"{1}\">{2}</{0}>", root,
+                                    s3proto::kXmlNamespace, inner));
+  };
+  switch (call.operation) {
+    case Operation::GetBucketLocation: return xml_response(s3proto::render_location(call.options.region));
+    case Operation::GetBucketVersioning: return xml_response(s3proto::render_versioning(call.bucket->documents->versioning));
+    case Operation::GetBucketAcl: {
+      if (const auto acl = documents.find(document::kAcl); acl != documents.end()) return xml_response(acl->second);
+      const auto owner = Identity::owner_named(call.bucket->documents->owner);
+      TRY(const auto acl, s3proto::canned_acl("private", owner, owner));
+      return xml_response(s3proto::render_acl(acl));
+    }
+    case Operation::GetBucketPolicyStatus: {
+      if (!call.bucket->documents->policy) return refusal(ErrorCode::NoSuchBucketPolicy);
+      return xml_response(s3proto::render_policy_status(s3proto::is_public(*call.bucket->documents->policy)));
+    }
+    // Clients ask for these of any bucket; the true answer is that there is none.
+    case Operation::GetBucketLogging: return fixed("BucketLoggingStatus");
+    case Operation::GetBucketNotificationConfiguration: return fixed("NotificationConfiguration");
+    case Operation::GetBucketAccelerateConfiguration: return fixed("AccelerateConfiguration");
+    case Operation::GetBucketRequestPayment: return fixed("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>");
+    case Operation::GetBucketEncryption: return refusal(ErrorCode::ServerSideEncryptionConfigurationNotFoundError);
+    case Operation::GetBucketWebsite: return refusal(ErrorCode::NoSuchWebsiteConfiguration);
+    case Operation::GetBucketReplication: return refusal(ErrorCode::ReplicationConfigurationNotFoundError);
+    default: break;
+  }
+  for (const Row& row : kRows) {
+    if (row.get != call.operation) continue;
+    const auto found = documents.find(row.document);
+    if (found == documents.end()) {
+      Refused refused(row.missing);
+      refused.with("BucketName", call.resource.bucket);
+      return std::unexpected(std::move(refused));
+    }
+    auto response = xml_response(found->second);
+    if (call.operation == Operation::GetBucketPolicy) {
+      response = http::Response::json(200, found->second);
+    }
+    return response;
+  }
+  return std::unexpected(Refused(s3proto::not_implemented(call.operation).error()));
+}
+
+Answer<http::Response> put_bucket_document(const Call& call, ByteView body) {
+  const std::string& volume = call.bucket->name.volume;
+  if (call.operation == Operation::PutBucketVersioning) {
+    TRY_DO(require_head(call));
+    TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+    if (call.field("x-amz-mfa")) return refusal(ErrorCode::NotImplemented, "MFA delete is not built");
+    TRY(const auto versioning, s3proto::parse_versioning(body));
+    if (call.bucket->documents->lock && versioning != s3proto::Versioning::Enabled)
+      return refusal(ErrorCode::InvalidBucketState,
+                    "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.");
+    TRY_DO(set_document(call, volume, document::kVersioning, s3proto::render_versioning(versioning)));
+    return empty_ok();
+  }
+  if (call.operation == Operation::PutBucketAcl) {
+    TRY_DO(require_head(call));
+    TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+    TRY(Bytes acl, bucket_acl(call, body));
+    TRY_DO(set_document(call, volume, document::kAcl, std::move(acl)));
+    return empty_ok();
+  }
+  for (const Row& row : kRows) {
+    if (row.put != call.operation) continue;
+    TRY_DO(require_head(call));
+    TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+    TRY(Bytes text, checked(call, body));
+    TRY_DO(set_document(call, volume, row.document, std::move(text)));
+    return empty_ok(call.operation == Operation::PutBucketPolicy ? 204 : 200);
+  }
+  return std::unexpected(Refused(s3proto::not_implemented(call.operation).error()));
+}
+
+Answer<http::Response> delete_bucket_document(const Call& call) {
+  for (const Row& row : kRows) {
+    if (row.remove != call.operation || row.remove == row.get) continue;
+    TRY_DO(require_head(call));
+    TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
+    TRY_DO(set_document(call, call.bucket->name.volume, row.document, std::nullopt));
+    return empty_ok(204);
+  }
+  return std::unexpected(Refused(s3proto::not_implemented(call.operation).error()));
+}
+
+}  // namespace hailstone::s3

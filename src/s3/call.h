@@ -1,0 +1,73 @@
+// One request on its way: what it names, who asks, and what everything else needs to answer it.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/ids.h"
+#include "chunk/extent_cache.h"
+#include "http/message.h"
+#include "http/offload.h"
+#include "publish/publisher.h"
+#include "s3/bucket.h"
+#include "s3auth/authenticated.h"
+#include "s3proto/operation.h"
+#include "volume/repository.h"
+
+namespace hailstone::s3 {
+
+struct Options {
+  std::vector<std::string> domains;     // BUCKET.DOMAIN is served for these, beside path style
+  Bytes region = "us-east-1";
+  bool signature_v2 = false;            // s3cmd signurl and old clients still send it
+  uint64_t object_bytes_max = 5ull << 40;
+  uint64_t part_bytes_max = 5ull << 30;
+  uint32_t inline_bytes_max = 64u << 10;  // bodies up to this are hashed and stored on the server's thread, in one commit
+  Result<void> validate() const;
+};
+
+/// Of the node; outlives every handler.
+struct Services {
+  volume::Repository& repository;
+  publish::Publisher& publisher;
+  chunk::ExtentCache& extents;
+  Bytes master_key;  // opens the secrets of access keys
+  Logger& logger;
+};
+
+struct Identity {
+  std::shared_ptr<const volume::AccessKey> key;  // null: anonymous
+  bool anonymous() const { return key == nullptr; }
+  Bytes name() const { return key ? key->name : Bytes(); }
+  s3proto::Owner owner() const { return owner_named(name()); }
+  static s3proto::Owner owner_named(const Bytes& name) { return {name.empty() ? "anonymous" : name, name.empty() ? "anonymous" : name}; }
+};
+
+/// Owned by whoever works for it: jobs on the pool may outlive the connection.
+struct Call : std::enable_shared_from_this<Call> {
+  Call(const Services& s, const Options& o, const http::RequestHead& h);
+  Call(const Call&) = delete;
+
+  const Services& services;
+  const Options& options;
+  Bytes text;              // what the views of `head` point into
+  http::RequestHead head;
+  s3proto::ResourceName resource;
+  s3proto::Query query;
+  s3proto::Operation operation = s3proto::Operation::ListBuckets;
+  Identity identity;
+  s3auth::Authenticated who;
+  std::optional<Bucket> bucket;
+  std::shared_ptr<const volume::State> state;
+  UnixMicros now;
+  Bytes request_id;
+  Bytes peer;
+  bool secure = false;
+
+  const std::string& key() const { return resource.key; }
+  volume::Repository& repository() const { return services.repository; }
+  volume::Caller caller() const { return {identity.name(), {}}; }
+  std::optional<std::string_view> field(std::string_view name) const { return head.field(name); }
+};
+
+}  // namespace hailstone::s3

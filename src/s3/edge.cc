@@ -1,0 +1,313 @@
+#include "s3/edge.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/sealing.h"
+#include "s3/buckets.h"
+#include "s3/listing.h"
+#include "s3/multipart.h"
+#include "s3/objects.h"
+#include "s3/writing.h"
+#include "s3auth/authenticate.h"
+
+namespace hailstone::s3 {
+namespace {
+
+using s3proto::ErrorCode;
+using s3proto::Operation;
+
+constexpr uint64_t kDocumentBytesMax = 2u << 20;  // a Delete of 1,000 keys of 1 KiB, escaped
+
+bool reads_document(Operation operation) {
+  switch (operation) {
+    case Operation::CreateBucket:
+    case Operation::CompleteMultipartUpload:
+    case Operation::DeleteObjects:
+    case Operation::PutObjectTagging:
+    case Operation::PutObjectAcl:
+    case Operation::PutObjectRetention:
+    case Operation::PutObjectLegalHold:
+    case Operation::PutBucketAcl:
+    case Operation::PutBucketCors:
+    case Operation::PutBucketLifecycleConfiguration:
+    case Operation::PutBucketOwnershipControls:
+    case Operation::PutBucketPolicy:
+    case Operation::PutBucketTagging:
+    case Operation::PutBucketVersioning:
+    case Operation::PutObjectLockConfiguration:
+    case Operation::PutPublicAccessBlock: return true;
+    default: return false;
+  }
+}
+
+// Answered on the server's thread: what they read is a few nodes and records, in memory as a rule.
+bool answers_at_once(Operation operation) {
+  switch (operation) {
+    case Operation::GetObject:
+    case Operation::HeadObject:
+    case Operation::HeadBucket: return true;
+    default: return false;
+  }
+}
+
+Answer<http::Response> run(const Call& call, const std::optional<s3proto::BucketName>& name, ByteView document) {
+  switch (call.operation) {
+    case Operation::ListBuckets: return list_buckets(call);
+    case Operation::CreateBucket: return create_bucket(call, *name, document);
+    case Operation::DeleteBucket: return delete_bucket(call);
+    case Operation::HeadBucket: return head_bucket(call);
+    case Operation::GetObject:
+    case Operation::HeadObject: return get_object(call);
+    case Operation::GetObjectAttributes: return get_object_attributes(call);
+    case Operation::GetObjectTagging: return get_object_tagging(call);
+    case Operation::GetObjectAcl: return get_object_acl(call);
+    case Operation::GetObjectRetention: return get_object_retention(call);
+    case Operation::GetObjectLegalHold: return get_object_legal_hold(call);
+    case Operation::ListObjects: return list_objects(call);
+    case Operation::ListObjectsV2: return list_objects_v2(call);
+    case Operation::ListObjectVersions: return list_object_versions(call);
+    case Operation::CopyObject: return copy_object(call);
+    case Operation::DeleteObject: return delete_object(call);
+    case Operation::DeleteObjects: return delete_objects(call, document);
+    case Operation::PutObjectTagging:
+    case Operation::DeleteObjectTagging: return put_object_tagging(call, document);
+    case Operation::PutObjectAcl: return put_object_acl(call, document);
+    case Operation::PutObjectRetention: return put_object_retention(call, document);
+    case Operation::PutObjectLegalHold: return put_object_legal_hold(call, document);
+    case Operation::CreateMultipartUpload: return create_multipart_upload(call);
+    case Operation::UploadPartCopy: return upload_part_copy(call);
+    case Operation::CompleteMultipartUpload: return complete_multipart_upload(call, document);
+    case Operation::AbortMultipartUpload: return abort_multipart_upload(call);
+    case Operation::ListParts: return list_parts(call);
+    case Operation::ListMultipartUploads: return list_multipart_uploads(call);
+    default: break;
+  }
+  const std::string_view operation = s3proto::operation_name(call.operation);
+  if (operation.starts_with("Get")) return get_bucket_document(call);
+  if (operation.starts_with("Put")) return put_bucket_document(call, document);
+  if (operation.starts_with("Delete")) return delete_bucket_document(call);
+  return std::unexpected(Refused(s3proto::not_implemented(call.operation).error()));
+}
+
+bool is_slow(Operation operation) {
+  return operation == Operation::CompleteMultipartUpload || operation == Operation::UploadPartCopy;
+}
+
+}  // namespace
+
+class Handler final : public http::Handler {
+ public:
+  explicit Handler(Edge& edge) : edge_(edge), states_(edge.services_.repository.published()) {}
+
+  http::Task<http::Response> handle(http::Request request) override {
+    const Bytes id = fmt::format("{:016X}", next_request_id());
+    const bool head = request.head.method == http::Method::Head;
+    auto call = std::make_shared<Call>(edge_.services_, edge_.options_, request.head);
+    call->request_id = id;
+    auto answered = co_await answer(request, *call);
+    http::Response response;
+    if (answered) {
+      response = *std::move(answered);
+    } else {
+      const Refused& refused = answered.error();
+      if (refused.broken)
+        edge_.services_.logger.error("s3_request_failed", {{"operation", s3proto::operation_name(call->operation)},
+                                                           {"resource", printable(call->head.path)},
+                                                           {"code", refused.code},
+                                                           {"message", refused.message},
+                                                           {"request_id", id}});
+      response = error_response(refused, call->head.path, id, head);
+    }
+    response.headers.add("x-amz-request-id", id);
+    response.headers.add("x-amz-id-2", "hailstone");
+    add_cors(*call, response);
+    co_return response;
+  }
+
+ private:
+  uint64_t next_request_id() {
+    // Unique on this node: time of the first request, then counting, beside the thread's own address.
+    if (request_id_ == 0)
+      request_id_ = static_cast<uint64_t>(edge_.services_.repository.clock().wall().value) * 64 + (reinterpret_cast<uintptr_t>(this) >> 6) % 64;
+    return request_id_ += 64;
+  }
+
+  std::optional<Bytes> secret_of(std::string_view id) {
+    const auto& state = states_.get();
+    const auto found = state->keys.find(id);
+    if (found == state->keys.end()) return std::nullopt;
+    auto secret = open_secret(edge_.services_.master_key, found->second->id, found->second->sealed_secret);
+    if (!secret) {
+      edge_.services_.logger.error("s3_secret_unreadable", {{"key", found->second->id}, {"error", secret.error().message}});
+      return std::nullopt;
+    }
+    return *std::move(secret);
+  }
+
+  // Signing keys are good for a day: one derivation a key and day, thrown away when any key changes.
+  std::optional<s3auth::SigningKey> signing_key_of(const s3auth::Scope& scope) {
+    const auto& state = states_.get();
+    const auto known = state->keys.find(scope.access_key_id);
+    if (known == state->keys.end()) return std::nullopt;
+    const Bytes name = scope.credential();
+    if (const auto it = signing_keys_.find(name); it != signing_keys_.end() && it->second.first == known->second) return it->second.second;
+    const auto secret = secret_of(scope.access_key_id);
+    if (!secret) return std::nullopt;
+    if (signing_keys_.size() > 1000) signing_keys_.clear();
+    const auto key = s3auth::derive_signing_key(*secret, scope);
+    signing_keys_[name] = {known->second, key};
+    return key;
+  }
+
+  Answer<Identity> identity_of(const Bytes& id) {
+    const auto& state = states_.get();
+    const auto found = state->keys.find(id);
+    if (found == state->keys.end()) return refusal(ErrorCode::InvalidAccessKeyId);
+    return Identity{found->second};
+  }
+
+  Answer<std::shared_ptr<const BucketDocuments>> documents_of(const std::shared_ptr<const volume::Volume>& volume) {
+    auto& cached = documents_[volume->record.name];
+    if (cached.first != volume) {
+      TRY(auto parsed, parse_documents(*volume));
+      if (documents_.size() > 10'000) documents_.clear();
+      auto& kept = documents_[volume->record.name];
+      kept = {volume, std::move(parsed)};
+      return kept.second;
+    }
+    return cached.second;
+  }
+
+  Answer<> prepare(const http::Request& request, Call& call, std::optional<s3proto::BucketName>& name) {
+    call.state = states_.get();
+    call.now = edge_.services_.repository.clock().wall();
+    call.peer = request.peer;
+    call.secure = request.secure;
+    TRY(call.resource, s3proto::parse_resource(call.field("Host").value_or(""), call.head.path, edge_.options_.domains));
+    TRY(call.query, s3proto::Query::parse(call.head.query));
+    TRY(call.operation, s3proto::route(call.head.method, call.resource, call.query, call.field("x-amz-copy-source").has_value()));
+    if (!call.resource.bucket.empty()) {
+      TRY(name, s3proto::parse_bucket(call.resource.bucket));
+    }
+    return {};
+  }
+
+  Answer<> authenticate(Call& call) {
+    const bool virtual_host = call.resource.style == s3proto::AddressStyle::VirtualHost;
+    const s3auth::AuthenticateOptions options{
+        .scope = {.region = edge_.options_.region},
+        .v2 = edge_.options_.signature_v2 ? s3auth::V2Rule::Accept : s3auth::V2Rule::Refuse,
+        .bucket_in_host = virtual_host ? std::string_view(call.resource.bucket) : std::string_view()};
+    TRY(call.who, s3auth::authenticate(call.head, options, [this](const s3auth::Scope& scope) { return signing_key_of(scope); },
+                                       [this](std::string_view id) { return secret_of(id); }, call.now));
+    if (call.who.scheme != s3auth::Scheme::Anonymous) {
+      TRY(call.identity, identity_of(call.who.access_key_id));
+    }
+    return {};
+  }
+
+  Answer<> open_bucket(Call& call, const s3proto::BucketName& name) {
+    Bucket bucket{.name = name, .target = {}, .documents = {}};
+    TRY(bucket.target, resolve_bucket(call.repository(), *call.state, name));
+    TRY(bucket.documents, documents_of(bucket.target.volume));
+    call.bucket = std::move(bucket);
+    return {};
+  }
+
+  http::Task<Answer<http::Response>> answer(http::Request& request, Call& call) {
+    std::optional<s3proto::BucketName> name;
+    CO_TRY_DO(prepare(request, call, name));
+    if (call.operation == Operation::PreflightRequest) co_return preflight(call, name);
+    if (call.operation != Operation::PostObject) CO_TRY_DO(authenticate(call));
+    if (name && call.operation != Operation::CreateBucket) {
+      if (auto opened = open_bucket(call, *name); !opened) {
+        // Whether a bucket exists is not told to strangers who may make none.
+        co_return std::unexpected(std::move(opened).error());
+      }
+    }
+    if (answers_at_once(call.operation)) co_return run(call, name, "");
+    switch (call.operation) {
+      case Operation::PutObject: co_return co_await put_object(call, edge_.pool_, request.body);
+      case Operation::UploadPart: co_return co_await upload_part(call, edge_.pool_, request.body);
+      case Operation::PostObject:
+        co_return co_await post_object(call, edge_.pool_, request.body, [this](const Bytes& id) { return identity_of(id); },
+                                       [this](const s3auth::Scope& scope) { return signing_key_of(scope); },
+                                       [this](std::string_view id) { return secret_of(id); });
+      default: break;
+    }
+    Bytes document;
+    if (reads_document(call.operation)) {
+      auto read = co_await read_document(call, request.body, kDocumentBytesMax);
+      if (!read) co_return std::unexpected(std::move(read).error());
+      document = *std::move(read);
+    }
+    http::BlockingPool& pool = is_slow(call.operation) ? edge_.slow_pool_ : edge_.pool_;
+    auto done = co_await http::offload(pool, [self = call.shared_from_this(), name, document = std::move(document)]() -> Result<Answer<http::Response>> {
+      return run(*self, name, document);
+    });
+    if (!done) co_return refusal(ErrorCode::SlowDown, done.error().message);
+    co_return *std::move(done);
+  }
+
+  // -- CORS -----------------------------------------------------------------------------------------------------------
+  static void add_allowed(const s3proto::CorsAllowed& allowed, http::HeaderBlock& headers) {
+    const auto join = [](const std::vector<std::string>& items) {
+      std::string out;
+      for (const auto& item : items) out += (out.empty() ? "" : ", ") + item;
+      return out;
+    };
+    headers.add("Access-Control-Allow-Origin", allowed.allow_origin);
+    if (allowed.credentials) headers.add("Access-Control-Allow-Credentials", "true");
+    headers.add("Access-Control-Allow-Methods", join(allowed.methods));
+    if (!allowed.allow_headers.empty()) headers.add("Access-Control-Allow-Headers", join(allowed.allow_headers));
+    if (!allowed.expose_headers.empty()) headers.add("Access-Control-Expose-Headers", join(allowed.expose_headers));
+    if (allowed.max_age_seconds) headers.add("Access-Control-Max-Age", std::to_string(*allowed.max_age_seconds));
+    headers.add("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
+  }
+
+  Answer<http::Response> preflight(Call& call, const std::optional<s3proto::BucketName>& name) {
+    const auto origin = call.field("Origin");
+    const auto method = call.field("Access-Control-Request-Method");
+    if (!origin) return refusal(ErrorCode::BadRequest, "Insufficient information. Origin request header needed.");
+    if (!method) return refusal(ErrorCode::BadRequest, "Invalid Access-Control-Request-Method: null");
+    if (name) TRY_DO(open_bucket(call, *name));
+    std::vector<std::string_view> asked;
+    std::string_view rest = call.field("Access-Control-Request-Headers").value_or("");
+    while (!rest.empty()) {
+      const size_t comma = rest.find(',');
+      std::string_view one = rest.substr(0, comma);
+      while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+      while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
+      if (!one.empty()) asked.push_back(one);
+      rest.remove_prefix(comma == rest.npos ? rest.size() : comma + 1);
+    }
+    std::optional<s3proto::CorsAllowed> allowed;
+    if (call.bucket && call.bucket->documents->cors)
+      allowed = s3proto::match_cors(*call.bucket->documents->cors, *origin, *method, asked);
+    if (!allowed) return refusal(ErrorCode::AccessDenied, "CORSResponse: This CORS request is not allowed.");
+    http::Response response;
+    add_allowed(*allowed, response.headers);
+    response.body = http::Part(Bytes());
+    return response;
+  }
+
+  void add_cors(const Call& call, http::Response& response) {
+    if (call.operation == Operation::PreflightRequest || !call.bucket || !call.bucket->documents->cors) return;
+    const auto origin = call.field("Origin");
+    if (!origin) return;
+    if (const auto allowed = s3proto::match_cors(*call.bucket->documents->cors, *origin, call.head.method_text, {}))
+      add_allowed(*allowed, response.headers);
+  }
+
+  Edge& edge_;
+  volume::StateCache states_;
+  std::map<Bytes, std::pair<std::shared_ptr<const volume::AccessKey>, s3auth::SigningKey>> signing_keys_;  // by credential
+  std::map<Bytes, std::pair<std::shared_ptr<const volume::Volume>, std::shared_ptr<const BucketDocuments>>, std::less<>> documents_;
+  uint64_t request_id_ = 0;
+};
+
+std::unique_ptr<http::Handler> Edge::make_handler() { return std::make_unique<Handler>(*this); }
+
+}  // namespace hailstone::s3

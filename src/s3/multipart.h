@@ -1,0 +1,24 @@
+// Multipart uploads: begun, filled with parts in any order, completed to an object or aborted.
+//
+// An upload and its parts are entries of the volume's uploads layer, so whatever keeps entries keeps them.
+#pragma once
+
+#include "s3/writing.h"
+
+namespace hailstone::s3 {
+
+Responding upload_part(const Call& call, http::BlockingPool& pool, http::RequestBody& body);
+
+// On the pool:
+Answer<http::Response> create_multipart_upload(const Call& call);
+Answer<http::Response> upload_part_copy(const Call& call);
+Answer<http::Response> complete_multipart_upload(const Call& call, ByteView document);
+Answer<http::Response> abort_multipart_upload(const Call& call);
+Answer<http::Response> list_parts(const Call& call);
+Answer<http::Response> list_multipart_uploads(const Call& call);
+
+/// Aborts what lifecycle rules or `older_than` give up. Returns how many.
+Result<uint64_t> abort_stale_uploads(volume::Repository& repository, const volume::Volume& volume,
+                                     const s3proto::LifecycleRules* rules, UnixMicros older_than, UnixMicros now);
+
+}  // namespace hailstone::s3

@@ -48,7 +48,8 @@ std::vector<Bytes> kept_because(const RetentionInput& input, size_t index) {
   if (replaced == kNever) return out;
   const int64_t age = input.now.value - replaced.value;
   if (age <= micros(settings.grace_seconds))
-    out.push_back(fmt::format("it was replaced {} s ago and is in grace for {} s", age / 1'000'000, settings.grace_seconds));
+    out.push_back(
+        fmt::format("it was replaced {} s ago and is in grace for {} s", age / 1'000'000, settings.grace_seconds));
   if (settings.keep_seconds > 0 && age <= micros(settings.keep_seconds))
     out.push_back(fmt::format("it was replaced {} s ago (keep_seconds {})", age / 1'000'000, settings.keep_seconds));
   return out;

@@ -11,6 +11,7 @@ ITEMS = {
     "apt-loop": "stock apt while releases flip several times a second; nginx over rsync as the control",
     "mix": "32 readers, 2,000 flips: nobody ever sees an older release after a newer one",
     "crash": "crash at every disk operation; kill -9 under load at 200 random points",
+    "gc-soak": "an hour of everything at once with kill -9: what was acknowledged stays, the rest gives its space back",
     "damage": "flipped bits, truncations, a lost index, a full disk",
     "properties": "thousands of random cases against naive models",
     "bench-depot": "requests per CPU-second against nginx",

@@ -71,6 +71,14 @@ TEST(Router, FindsEveryEndpoint) {
       {Get, "keys", Route::ListAccessKeys, {}},
       {Post, "keys", Route::CreateAccessKey, {}},
       {Delete, "keys/HS0123", Route::DeleteAccessKey, {{"id", "HS0123"}}},
+      {Get, "upkeep", Route::UpkeepStatus, {}},
+      {Post, "upkeep", Route::AskUpkeep, {}},
+      {Get, "chunks/00ff/why", Route::WhyChunk, {{"chunk", "00ff"}}},
+      {Get, "targets/debian@3/why", Route::WhyTarget, {{"target", "debian@3"}}},
+      {Get, "audit", Route::ListAudit, {}},
+      {Get, "volumes/debian/trash", Route::ListTrash, {{"volume", "debian"}}},
+      {Delete, "volumes/debian/releases/3", Route::TrashRelease, {{"volume", "debian"}, {"release", "3"}}},
+      {Post, "volumes/debian/releases/3/restore", Route::RestoreRelease, {{"volume", "debian"}, {"release", "3"}}},
   };
   std::set<Route> seen;
   for (const Row& row : rows) {

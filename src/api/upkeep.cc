@@ -19,7 +19,8 @@ Json texts(const std::vector<std::string>& lines) { return Json(lines); }
 
 Result<ChunkId> parse_chunk_id(std::string_view text) {
   Bytes raw;
-  if (!from_hex(text, raw) || raw.size() != sizeof(ChunkId)) return fail(Code::Invalid, fmt::format("'{}' is not a chunk: 64 hex digits", printable(text)));
+  if (!from_hex(text, raw) || raw.size() != sizeof(ChunkId))
+    return fail(Code::Invalid, fmt::format("'{}' is not a chunk: 64 hex digits", printable(text)));
   return ChunkId(Hash256::from_view(raw));
 }
 
@@ -91,9 +92,13 @@ Outcome why_target(Context& context, const Call& call) {
     for (const ChunkId& id : ids) {
       TRY(const auto reasons, upkeep->why(id, limit));
       const auto stat = repository.chunks().stat(id);
-      list.push_back({{"chunk", id.hex()}, {"stored_bytes", stat ? stat->stored_bytes : 0}, {"reasons", texts(reasons)}});
+      list.push_back(
+          {{"chunk", id.hex()}, {"stored_bytes", stat ? stat->stored_bytes : 0}, {"reasons", texts(reasons)}});
     }
-    Json body{{"target", name}, {"size", entry->content.bytes}, {"inline", entry->content.refs.empty()}, {"chunks", std::move(list)}};
+    Json body{{"target", name},
+              {"size", entry->content.bytes},
+              {"inline", entry->content.refs.empty()},
+              {"chunks", std::move(list)}};
     put_bytes(body, "key", *key);
     return Answer{200, std::move(body)};
   }
@@ -106,7 +111,9 @@ Outcome why_target(Context& context, const Call& call) {
   } else {
     TRY(const auto target, repository.resolve(at == Bytes::npos ? name + "@current" : name));
     if (!target.release)
-      return std::unexpected(Failure(Error{Code::Invalid, fmt::format("'{}' is a draft: it stays until it is published, dropped or its lease runs out", name)}));
+      return std::unexpected(Failure(
+          Error{Code::Invalid,
+                fmt::format("'{}' is a draft: it stays until it is published, dropped or its lease runs out", name)}));
     number = *target.release;
   }
   Json body{{"volume", v->record.name}, {"release", number.value}};
@@ -156,13 +163,15 @@ Outcome list_trash(Context& context, const Call& call) {
 
 Outcome trash_release(Context& context, const Call& call) {
   TRY(const uint64_t number, path_number(call, "release"));
-  TRY_DO(context.repository().submit(call.caller, volume::TrashReleases{call.segment("volume"), {ReleaseNumber(number)}}));
+  TRY_DO(
+      context.repository().submit(call.caller, volume::TrashReleases{call.segment("volume"), {ReleaseNumber(number)}}));
   return Answer{204, nullptr};
 }
 
 Outcome restore_release(Context& context, const Call& call) {
   TRY(const uint64_t number, path_number(call, "release"));
-  TRY_DO(context.repository().submit(call.caller, volume::RestoreRelease{call.segment("volume"), ReleaseNumber(number)}));
+  TRY_DO(
+      context.repository().submit(call.caller, volume::RestoreRelease{call.segment("volume"), ReleaseNumber(number)}));
   return Answer{204, nullptr};
 }
 

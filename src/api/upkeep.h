@@ -16,7 +16,7 @@ enum class Chore : uint8_t {
   Collect,  // retention, then collection, then compaction
   Verify,   // counts against a recount
   Compact,
-  Scrub,    // one pass over all chunks, from the beginning
+  Scrub,  // one pass over all chunks, from the beginning
 };
 std::string_view chore_name(Chore chore);
 std::optional<Chore> parse_chore(std::string_view name);

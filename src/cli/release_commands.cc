@@ -1,4 +1,4 @@
-// release ls, show, diff, tag, untag, hold, unhold.
+// release ls, show, diff, tag, untag, hold, unhold, rm, restore, trash.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -84,6 +84,46 @@ Result<int> change(Context& context, const std::string& method, const std::strin
   return kExitOk;
 }
 
+void add_trash(CLI::App& release, Commands& commands) {
+  Context& context = commands.context;
+  const auto add = [&](const char* name, const char* help, const char* method, const char* what, const char* done) {
+    auto* command = release.add_subcommand(name, help);
+    auto named = std::make_shared<std::string>();
+    command->add_option("VOLUME@N", *named)->check(checked<parse_release>)->required();
+    commands.choose_when_parsed(command, [&context, named, method, what, done]() -> Result<int> {
+      TRY(const Location at, parse_release(*named));
+      TRY(Api* const api, context.api());
+      Bytes raw;
+      TRY_DO(api->send(method, release_path(at, what), Json(nullptr), &raw));
+      if (!context.print_json(raw)) context.note(fmt::format("{} {}", *named, done));
+      return kExitOk;
+    });
+  };
+  add("rm", "Let a release go; it can be restored until the trash is purged", "DELETE", "",
+      "is in the trash: 'hailstone release restore' takes it back");
+  add("restore", "Take a release back out of the trash", "POST", "/restore", "is there again");
+
+  auto* trash = release.add_subcommand("trash", "Releases in the trash, and until when");
+  auto volume = std::make_shared<std::string>();
+  trash->add_option("VOLUME", *volume)->check(checked<parse_volume>)->required();
+  commands.choose_when_parsed(trash, [&context, volume]() -> Result<int> {
+    TRY(const std::string name, parse_volume(*volume));
+    TRY(Api* const api, context.api());
+    Bytes raw;
+    TRY(const Json answer, api->get(volume_path(name, "trash"), &raw));
+    if (context.print_json(raw)) return kExitOk;
+    Table table({{"RELEASE", Table::Align::Right}, {"SINCE"}, {"UNTIL"}});
+    for (const Json& one : answer.value("trash", Json::array()))
+      table.row({text_field(one, "release"), format_time(text_field(one, "since")), format_time(text_field(one, "until"))});
+    if (table.empty()) {
+      context.note("the trash is empty");
+    } else {
+      table.print(context.out());
+    }
+    return kExitOk;
+  });
+}
+
 void add_diff(CLI::App& release, Commands& commands) {
   auto* command = release.add_subcommand("diff", "What changed between two releases (by number, channel or tag)");
   struct DiffArguments {
@@ -123,6 +163,7 @@ void add_release_commands(CLI::App& app, Commands& commands) {
   commands.choose_when_parsed(show_command, [&context, shown] { return show(context, *shown); });
 
   add_diff(*release, commands);
+  add_trash(*release, commands);
 
   struct ChangeArguments {
     std::string release, word, reason;

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr auto kRound = milliseconds(500);
-constexpr auto kScrubSlice = seconds(2);     // read at once, then rested for: what is read a second is a mean
+constexpr auto kScrubSlice = seconds(2);  // read at once, then rested for: what is read a second is a mean
 constexpr auto kCursorInterval = seconds(30);
 constexpr size_t kPurgedAtOnce = 1000;
 constexpr std::string_view kCursorFile = "/scrub";
@@ -153,8 +153,7 @@ void Upkeep::perform(Chore chore) {
     case Chore::Compact: result = compact(std::max<uint32_t>(1, node_.config().compact_dead_percent)); break;
     case Chore::Scrub: result = scrub_all(); break;
   }
-  if (!result)
-    logger_.warn("upkeep failed", {{"chore", api::chore_name(chore)}, {"error", result.error().message}});
+  if (!result) logger_.warn("upkeep failed", {{"chore", api::chore_name(chore)}, {"error", result.error().message}});
   const std::scoped_lock lock(mutex_);
   State& state = chores_[index_of(chore)];
   state.running = false;
@@ -192,8 +191,9 @@ Result<Json> Upkeep::retain(const api::ChoreOptions& options) {
       ++totals_.releases_trashed;
     }
     for (size_t i = 0; i < plan.purge.size(); i += kPurgedAtOnce) {
-      const std::vector<ReleaseNumber> some(plan.purge.begin() + static_cast<ptrdiff_t>(i),
-                                            plan.purge.begin() + static_cast<ptrdiff_t>(std::min(i + kPurgedAtOnce, plan.purge.size())));
+      const std::vector<ReleaseNumber> some(
+          plan.purge.begin() + static_cast<ptrdiff_t>(i),
+          plan.purge.begin() + static_cast<ptrdiff_t>(std::min(i + kPurgedAtOnce, plan.purge.size())));
       TRY_DO(repository.submit({"system", {}}, volume::PurgeReleases{name, some}));
       logger_.info("releases purged", {{"volume", name}, {"releases", brief(some)}});
       const std::scoped_lock guard(mutex_);
@@ -235,7 +235,9 @@ Result<Json> Upkeep::collect(const api::ChoreOptions& options) {
     totals_.reachable_chunks = chunks > trash ? chunks - trash : 0;
   }
   if (report.erased > 0 && !options.dry_run)
-    logger_.info("collected", {{"run", report.run}, {"erased", report.erased}, {"bytes", report.erased_bytes}, {"trashed", report.trashed}});
+    logger_.info(
+        "collected",
+        {{"run", report.run}, {"erased", report.erased}, {"bytes", report.erased_bytes}, {"trashed", report.trashed}});
   if (!report.blocked.empty()) logger_.warn("collection held up", {{"reason", report.blocked}});
   out["run"] = report.run;
   out["recounted"] = report.recounted;
@@ -274,16 +276,20 @@ Result<Json> Upkeep::compact(uint32_t dead_percent) {
                                             .pace = paced(node_.config().compact_bytes_per_second)};
   TRY(const auto done, node_.store().compact(options, [this] { return stopping(); }));
   if (done.segments > 0)
-    logger_.info("compacted", {{"segments", done.segments}, {"freed_bytes", done.freed_bytes}, {"moved_bytes", done.moved_bytes}});
+    logger_.info("compacted",
+                 {{"segments", done.segments}, {"freed_bytes", done.freed_bytes}, {"moved_bytes", done.moved_bytes}});
   {
     const std::scoped_lock lock(mutex_);
     totals_.compacted_segments += done.segments;
     totals_.compacted_bytes += done.freed_bytes;
     totals_.moved_bytes += done.moved_bytes;
   }
-  return Json{{"segments", done.segments},         {"freed_bytes", done.freed_bytes},
-              {"moved_chunks", done.moved_chunks}, {"moved_bytes", done.moved_bytes},
-              {"carried_erasures", done.carried_erasures}, {"kept_damaged", done.kept_damaged},
+  return Json{{"segments", done.segments},
+              {"freed_bytes", done.freed_bytes},
+              {"moved_chunks", done.moved_chunks},
+              {"moved_bytes", done.moved_bytes},
+              {"carried_erasures", done.carried_erasures},
+              {"kept_damaged", done.kept_damaged},
               {"kept_for_room", done.kept_for_room}};
 }
 

@@ -14,8 +14,9 @@
 
 namespace hailstone::server {
 
-/// Owns one thread from start() to stop(); chores run on it one after the other, asked for or due. Retention, collection
-/// and compaction follow each other; scrubbing goes on in slices between them, and after a restart where it was.
+/// Owns one thread from start() to stop(); chores run on it one after the other, asked for or due. Retention,
+/// collection and compaction follow each other; scrubbing goes on in slices between them, and after a restart where it
+/// was.
 class Upkeep final : public api::Upkeep {
  public:
   Upkeep(Node& node, Logger& logger);

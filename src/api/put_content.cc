@@ -70,7 +70,8 @@ class UploadSink final : public Sink {
                    {"deletes", done.counts.deletes},
                    {"bytes", done.counts.bytes},
                    {"position", done.position.value},
-                   {"token", done.token}}};
+                   {"token", done.token},
+                   {"previous_token", done.previous}}};
   }
 
  private:

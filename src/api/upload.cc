@@ -146,7 +146,13 @@ std::expected<void, Failure> Upload::commit() {
   }
   if (batch_.empty()) return {};
   TRY_DO(repository_.chunks().sync());
-  TRY(written_, repository_.write(caller_, target_, {}, batch_));
+  TRY(auto written, repository_.write(caller_, target_, {}, batch_));
+  if (!written_.slot) {
+    previous_ = written.previous;
+  } else if (written.previous != written_.token) {
+    previous_.clear();
+  }
+  written_ = std::move(written);
   batch_.clear();
   batch_bytes_ = 0;
   // No content is open between batches. A new one, so that a long upload does not hold up collection.
@@ -157,9 +163,10 @@ std::expected<void, Failure> Upload::commit() {
 std::expected<Upload::Done, Failure> Upload::finish() {
   if (auto whole = decoder_.finish(); !whole) return std::unexpected(Failure(blame_client(std::move(whole).error())));
   TRY_DO(commit());
-  Done done{counts_, std::move(written_.token), written_.slot};
-  if (done.token.empty()) {
+  Done done{counts_, std::move(written_.token), std::move(previous_), written_.slot};
+  if (!done.position) {
     TRY(done.token, repository_.token(target_));
+    done.previous = done.token;
   }
   return done;
 }

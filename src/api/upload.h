@@ -34,7 +34,8 @@ class Upload {
 
   struct Done {
     mirror::WireCounts counts;
-    Bytes token;    // of the layer after the last batch
+    Bytes token;     // of the layer after the last batch
+    Bytes previous;  // before the first; empty: others wrote between our batches
     Slot position;  // of the last batch; 0 when there was nothing to commit
   };
   /// At the end of the input: commits the rest.
@@ -64,6 +65,7 @@ class Upload {
   size_t batch_bytes_ = 0;
   std::vector<Bytes> missing_;  // keys of the batch whose content is not here
   volume::Written written_;
+  Bytes previous_;
   mirror::WireCounts counts_;
 };
 

@@ -198,5 +198,30 @@ TEST_F(Uploads, AnIdempotencyKeyDoesNotMergeBatches) {
   EXPECT_EQ(count(), 30u);
 }
 
+TEST_F(Uploads, TokensOfBatchesMeetUnlessSomebodyElseWrote) {
+  const auto files = [](int first, int count) {
+    mirror::WireEncoder wire;
+    for (int i = first; i < first + count; ++i) EXPECT_TRUE(wire.put_inline("file-" + std::to_string(100 + i), bare(), "x"));
+    wire.end();
+    return wire.take();
+  };
+  const Bytes before = *api.cell.repository.token(api.cell.target("vol"));
+  const auto first = feed_all(open({.batch_edits = 10}), files(0, 25));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->previous, before);
+  const auto second = feed_all(open({.batch_edits = 10}), files(25, 5));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->previous, first->token);
+
+  Upload upload = open({.batch_edits = 10});
+  const Bytes stream = files(50, 25);
+  ASSERT_TRUE(upload.feed(ByteView(stream).substr(0, stream.size() / 2)));
+  ASSERT_TRUE(api.cell.repository.write({"somebody", {}}, api.cell.target("vol"), {}, {{"theirs", volume::Entry{}}}));
+  ASSERT_TRUE(upload.feed(ByteView(stream).substr(stream.size() / 2)));
+  const auto third = upload.finish();
+  ASSERT_TRUE(third);
+  EXPECT_EQ(third->previous, "");
+}
+
 }  // namespace
 }  // namespace hailstone::api

@@ -15,7 +15,7 @@ Result<std::optional<volume::Written>> written_before(Context& context, const Ca
   TRY(const auto earlier, context.repository().earlier_reply(call.caller, volume::Write{}));
   if (!earlier) return std::optional<volume::Written>();
   TRY(auto token, context.repository().token(target));
-  return std::optional(volume::Written{earlier->slot, std::move(token)});
+  return std::optional(volume::Written{earlier->slot, std::move(token), {}});
 }
 
 bool holds(const volume::Condition& condition, const std::optional<volume::Entry>& entry) {

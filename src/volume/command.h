@@ -165,7 +165,8 @@ struct Command {
 /// What a command gave: a refusal, or the numbers it assigned.
 struct Reply {
   std::optional<Error> refused;
-  uint64_t number = 0;                  // OpenDraft: draft; BeginSeal: frozen generation (0: nothing to seal)
+  uint64_t number = 0;                  // OpenDraft: draft; BeginSeal: frozen generation (0: nothing to seal);
+                                        // Write: the first layer's version before
   tree::Root root;                      // BeginSeal: the base to fold onto
   std::vector<ReleaseNumber> releases;  // Commit: in the order asked
   UnixMicros time;                      // as the machine stamped it

@@ -165,11 +165,15 @@ Result<std::unique_ptr<Contents>> open_layer(tree::NodeStore& nodes, std::shared
 
 Result<Bytes> layer_token(const replica::Reader& state, VolumeId volume, uint64_t layer) {
   TRY(auto record, schema::read_layer(state, volume, layer));
+  return layer_token(volume, layer, record.version);
+}
+
+Bytes layer_token(VolumeId volume, uint64_t layer, Slot version) {
   Bytes bytes;
   Encoder out(bytes);
   out.varint(volume.value);
   out.varint(layer);
-  out.varint(record.version.value);
+  out.varint(version.value);
   return sha256(bytes).hex().substr(0, 32);
 }
 

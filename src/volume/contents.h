@@ -44,6 +44,7 @@ std::unique_ptr<Contents> open_layer(tree::NodeStore& nodes, std::shared_ptr<con
 
 /// Names a layer's contents: equal tokens, equal contents. Moves at each write; sealing leaves it alone.
 Result<Bytes> layer_token(const replica::Reader& state, VolumeId volume, uint64_t layer);
+Bytes layer_token(VolumeId volume, uint64_t layer, Slot version);
 
 /// The edits of one generation, in key order: what sealing folds into the base.
 Result<tree::Root> fold(tree::NodeStore& nodes, const replica::Reader& state, VolumeId volume, uint64_t layer,

@@ -273,6 +273,7 @@ class Machine::Applying {
         layer.active_bytes += edit.key.size() + value.size();
         out_.put(schema::edit(id, write.layer, layer.active, edit.key), std::move(value));
       }
+      if (i == 0) reply_.number = layer.version.value;
       layer.version = reply_.slot;
       save_layer(id, write.layer, layer);
       if (record) {

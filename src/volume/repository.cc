@@ -322,8 +322,12 @@ Result<Written> Repository::write(const Caller& caller, const Target& target, co
     }
     return {};
   }));
-  TRY(auto after, token(target));
-  return Written{reply.slot, std::move(after)};
+  const VolumeId id = target.volume->record.id;
+  if (!reply.slot) {  // there was nothing to write
+    TRY(auto now, token(target));
+    return Written{{}, now, now};
+  }
+  return Written{reply.slot, layer_token(id, target.layer, reply.slot), layer_token(id, target.layer, Slot(reply.number))};
 }
 
 Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t number) {

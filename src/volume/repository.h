@@ -53,7 +53,8 @@ struct Put {
 
 struct Written {
   Slot slot;    // position token of the write
-  Bytes token;  // of the layer after it (layer_token)
+  Bytes token;     // of the layer just after it (layer_token)
+  Bytes previous;  // and just before it: nobody else wrote between two writes whose tokens meet
 };
 
 struct SealOptions {

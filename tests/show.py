@@ -19,6 +19,8 @@ ITEMS = {
     "bench-tree": "listing and lookup in 1,000,000 keys",
     "bench-import": "100,000 small files against ostree and rsync",
     "memory": "resident memory while serving 5,000,000 keys",
+    "s3-clients": "stock S3 clients do their usual jobs, with retries off and no 5xx",
+    "upload-memory": "memory growth while 64 clients each upload 1 GiB",
     "readme": "a clean clone, the two commands, the five-minute session",
 }
 

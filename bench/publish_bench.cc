@@ -1,5 +1,5 @@
-// Publish, clone, rollback, listing and lookup at a given number of keys, on a real node directory. Prints one JSON object.
-// Links: hailstone_server.
+// Publish, clone, rollback, listing and lookup at a given number of keys, on a real node directory. Prints one JSON
+// object. Links: hailstone_server.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,8 +26,10 @@ using Steady = std::chrono::steady_clock;
 template <class T, class E>
 T need(std::expected<T, E> result) {
   if (!result) {
-    if constexpr (std::is_same_v<E, Error>) stop(result.error());
-    else stop(result.error().error);
+    if constexpr (std::is_same_v<E, Error>)
+      stop(result.error());
+    else
+      stop(result.error().error);
   }
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
@@ -47,11 +49,15 @@ Spread spread(std::vector<double> values) {
 }
 
 /// Paths like those of a package pool, in key order.
-Bytes key_of(uint64_t number) { return fmt::format("pool/main/{:03}/package-{:07}/package-{:07}_1.{}_amd64.deb", number / 40'000, number / 4, number / 4, number % 4); }
+Bytes key_of(uint64_t number) {
+  return fmt::format("pool/main/{:03}/package-{:07}/package-{:07}_1.{}_amd64.deb", number / 40'000, number / 4,
+                     number / 4, number % 4);
+}
 
 volume::Entry entry_of(uint64_t number, uint64_t version) {
   volume::Entry entry;
-  entry.content.inlined = fmt::format("content of {} version {} {:032x}", number, version, number * 0x9e3779b97f4a7c15ull);
+  entry.content.inlined =
+      fmt::format("content of {} version {} {:032x}", number, version, number * 0x9e3779b97f4a7c15ull);
   entry.content.bytes = entry.content.inlined.size();
   entry.content.sha256 = sha256(entry.content.inlined);
   entry.modified_ns = static_cast<int64_t>(version);
@@ -84,8 +90,10 @@ struct Bench {
     std::vector<volume::Put> puts;
     for (int i = 0; i < 100; ++i) {
       const uint64_t number = random() % keys;
-      if (i % 10 == 9) puts.push_back({key_of(number) + fmt::format(".new{}", version), entry_of(number, version)});
-      else puts.push_back({key_of(number), entry_of(number, version)});
+      if (i % 10 == 9)
+        puts.push_back({key_of(number) + fmt::format(".new{}", version), entry_of(number, version)});
+      else
+        puts.push_back({key_of(number), entry_of(number, version)});
     }
     std::ranges::sort(puts, {}, &volume::Put::key);
     puts.erase(std::ranges::unique(puts, {}, &volume::Put::key).begin(), puts.end());
@@ -120,7 +128,9 @@ int main(int argc, char** argv) {
   for (int i = 0; i < rounds; ++i) {
     const Bytes name = fmt::format("clone-{}", i);
     clones.push_back(milliseconds([&] { need(node->publisher().clone(bench.caller, "bench", {}, name, {})); }));
-    if (i + 1 < rounds) rollbacks.push_back(milliseconds([&] { need(node->publisher().rollback(bench.caller, "bench", "current", {})); }));
+    if (i + 1 < rounds)
+      rollbacks.push_back(
+          milliseconds([&] { need(node->publisher().rollback(bench.caller, "bench", "current", {})); }));
   }
   const auto current = need(repository.resolve("bench@current"));
   const auto contents = need(repository.open(current));
@@ -141,11 +151,13 @@ int main(int argc, char** argv) {
     });
   const Spread p = spread(publishes), w = spread(writes), c = spread(clones), r = spread(rollbacks), l = spread(lists);
   fmt::print(
-      "{{\"keys\":{},\"load_keys_per_second\":{:.0f},\"first_publish_ms\":{:.0f},\"write_100_ms\":{:.2f},\"publish_ms\":{:.2f},"
-      "\"publish_p90_ms\":{:.2f},\"clone_ms\":{:.2f},\"clone_p90_ms\":{:.2f},\"rollback_ms\":{:.2f},\"rollback_p90_ms\":{:.2f},"
+      "{{\"keys\":{},\"load_keys_per_second\":{:.0f},\"first_publish_ms\":{:.0f},\"write_100_ms\":{:.2f},\"publish_"
+      "ms\":{:.2f},"
+      "\"publish_p90_ms\":{:.2f},\"clone_ms\":{:.2f},\"clone_p90_ms\":{:.2f},\"rollback_ms\":{:.2f},\"rollback_p90_"
+      "ms\":{:.2f},"
       "\"list_1000_ms\":{:.3f},\"list_1000_p90_ms\":{:.3f},\"lookups_per_second\":{:.0f},\"disk_bytes\":{}}}\n",
-      bench.keys, static_cast<double>(bench.keys) / load_ms * 1000, first_ms, w.p50, p.p50, p.p90, c.p50, c.p90, r.p50, r.p90, l.p50,
-      l.p90, kLookups / lookup_ms * 1000, node->store().stats().disk_bytes);
+      bench.keys, static_cast<double>(bench.keys) / load_ms * 1000, first_ms, w.p50, p.p50, p.p90, c.p50, c.p90, r.p50,
+      r.p90, l.p50, l.p90, kLookups / lookup_ms * 1000, node->store().stats().disk_bytes);
   node->drain();
   return 0;
 }

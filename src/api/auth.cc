@@ -69,7 +69,8 @@ Result<Identity> identify(const volume::State& state, std::string_view id, std::
   return Identity{found->second};
 }
 
-Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volumes, ByteView master_key, UnixMicros now) {
+Result<NewKey> make_key(Bytes name, volume::Role role, std::vector<Bytes> volumes, ByteView master_key,
+                        UnixMicros now) {
   constexpr size_t kNameBytesMax = 128, kVolumesMax = 1000;
   if (name.empty() || name.size() > kNameBytesMax)
     return fail(Code::Invalid,

@@ -53,8 +53,7 @@ bool waits_for_publishes(Route route) {
     case Route::DiffDraft:     // seals
     case Route::DeleteVolume:
     case Route::WhyChunk:  // and for collections
-    case Route::WhyTarget:
-      return true;
+    case Route::WhyTarget: return true;
     default: return false;
   }
 }

@@ -58,10 +58,10 @@ Json to_json(UnixMicros time) { return format_iso8601(time); }
 Json to_json(ReleaseNumber release) { return release ? Json(release.value) : Json(nullptr); }
 
 Json to_json(const volume::Settings& settings) {
-  return {{"overlay", settings.overlay},       {"grace_seconds", settings.grace_seconds},
-          {"public", settings.public_read},    {"checks", volume::check_mode_name(settings.checks)},
-          {"cookie_pin", settings.cookie_pin}, {"chunk_average_bytes", settings.chunk_average_bytes},
-          {"compress", settings.compress},     {"keep_releases", settings.keep_releases},
+  return {{"overlay", settings.overlay},           {"grace_seconds", settings.grace_seconds},
+          {"public", settings.public_read},        {"checks", volume::check_mode_name(settings.checks)},
+          {"cookie_pin", settings.cookie_pin},     {"chunk_average_bytes", settings.chunk_average_bytes},
+          {"compress", settings.compress},         {"keep_releases", settings.keep_releases},
           {"keep_seconds", settings.keep_seconds}, {"trash_seconds", settings.trash_seconds},
           {"description", settings.description}};
 }

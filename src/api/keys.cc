@@ -30,7 +30,7 @@ Outcome create_key(Context& context, const Call& call) {
   if (!volumes) fields.refuse("volumes", "is missing: names, or [\"*\"] for all");
   TRY_DO(fields.finish());
   TRY(auto made, make_key(std::move(name), *role, *std::move(volumes), context.services.master_key,
-                               context.repository().clock().wall()));
+                          context.repository().clock().wall()));
   TRY_DO(context.repository().submit(call.caller, volume::PutKey{made.key}));
   // The reply to a repeated request is the first one's, and then this secret opens nothing.
   if (!context.repository().published().load()->keys.contains(made.key.id))

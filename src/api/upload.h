@@ -36,7 +36,7 @@ class Upload {
     mirror::WireCounts counts;
     Bytes token;     // of the layer after the last batch
     Bytes previous;  // before the first; empty: others wrote between our batches
-    Slot position;  // of the last batch; 0 when there was nothing to commit
+    Slot position;   // of the last batch; 0 when there was nothing to commit
   };
   /// At the end of the input: commits the rest.
   std::expected<Done, Failure> finish();

@@ -201,7 +201,8 @@ TEST_F(Uploads, AnIdempotencyKeyDoesNotMergeBatches) {
 TEST_F(Uploads, TokensOfBatchesMeetUnlessSomebodyElseWrote) {
   const auto files = [](int first, int count) {
     mirror::WireEncoder wire;
-    for (int i = first; i < first + count; ++i) EXPECT_TRUE(wire.put_inline("file-" + std::to_string(100 + i), bare(), "x"));
+    for (int i = first; i < first + count; ++i)
+      EXPECT_TRUE(wire.put_inline("file-" + std::to_string(100 + i), bare(), "x"));
     wire.end();
     return wire.take();
   };

@@ -5,7 +5,8 @@ namespace hailstone {
 [[noreturn]] void check_failed(const char* expression, const char* file, int line);
 }
 
-#define CHECK(expression) \
-  do {                    \
-    if (!(expression)) [[unlikely]] ::hailstone::check_failed(#expression, __FILE__, __LINE__); \
+#define CHECK(expression)                                         \
+  do {                                                            \
+    if (!(expression)) [[unlikely]]                               \
+      ::hailstone::check_failed(#expression, __FILE__, __LINE__); \
   } while (false)

@@ -81,8 +81,8 @@ int64_t SystemClock::monotonic_ns() const {
 std::string format_http_date(int64_t unix_seconds) {
   int64_t days = 0;
   const Civil c = civil_from_seconds(unix_seconds, days);
-  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[static_cast<size_t>(((days % 7) + 7) % 7)], c.day,
-                     kMonths[static_cast<size_t>(c.month - 1)], c.year, c.hour, c.minute, c.second);
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[static_cast<size_t>(((days % 7) + 7) % 7)],
+                     c.day, kMonths[static_cast<size_t>(c.month - 1)], c.year, c.hour, c.minute, c.second);
 }
 
 bool parse_http_date(std::string_view text, int64_t& unix_seconds) {

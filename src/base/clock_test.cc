@@ -14,8 +14,9 @@ TEST(Clock, HttpDateMatchesRfc9110Example) {
 
 TEST(Clock, HttpDateRefusesWhatItWouldNotWrite) {
   int64_t out = 0;
-  for (const char* bad : {"Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
-                          "Sun Nov  6 08:49:37 1994", "", "Sun, 06 Nov 1994 08:49:37 UTC"})
+  for (const char* bad :
+       {"Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994", "", "Sun, 06 Nov 1994 08:49:37 UTC"})
     EXPECT_FALSE(parse_http_date(bad, out)) << bad;
 }
 

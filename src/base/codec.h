@@ -98,7 +98,8 @@ class Decoder {
   T fixed() {
     ByteView v = raw(sizeof(T));
     T out = 0;
-    for (size_t i = 0; i < v.size(); ++i) out |= static_cast<T>(static_cast<T>(static_cast<unsigned char>(v[i])) << (8 * i));
+    for (size_t i = 0; i < v.size(); ++i)
+      out |= static_cast<T>(static_cast<T>(static_cast<unsigned char>(v[i])) << (8 * i));
     return out;
   }
   ByteView in_;

@@ -55,20 +55,18 @@ inline std::unexpected<Error> fail(Code code, std::string message) {
 // TRY(auto x, f()): declares x from f()'s value, or returns its error from the enclosing function.
 #define TRY(declaration, expression) TRY_IMPL_(declaration, expression, HAILSTONE_CONCAT(try_, __COUNTER__), return)
 // TRY_DO(f()): runs f() for its effect, or returns its error.
-#define TRY_DO(expression)                                                              \
-  do {                                                                                  \
-    if (auto try_result = (expression); !try_result)                                    \
-      return std::unexpected(std::move(try_result).error());                            \
+#define TRY_DO(expression)                                                                                  \
+  do {                                                                                                      \
+    if (auto try_result = (expression); !try_result) return std::unexpected(std::move(try_result).error()); \
   } while (false)
 // The same inside a coroutine.
 #define CO_TRY(declaration, expression) \
   TRY_IMPL_(declaration, expression, HAILSTONE_CONCAT(try_, __COUNTER__), co_return)
-#define CO_TRY_DO(expression)                                                           \
-  do {                                                                                  \
-    if (auto try_result = (expression); !try_result)                                    \
-      co_return std::unexpected(std::move(try_result).error());                         \
+#define CO_TRY_DO(expression)                                                                                  \
+  do {                                                                                                         \
+    if (auto try_result = (expression); !try_result) co_return std::unexpected(std::move(try_result).error()); \
   } while (false)
-#define TRY_IMPL_(declaration, expression, temporary, leave)                \
-  auto temporary = (expression);                                            \
-  if (!temporary) leave std::unexpected(std::move(temporary).error());      \
+#define TRY_IMPL_(declaration, expression, temporary, leave)           \
+  auto temporary = (expression);                                       \
+  if (!temporary) leave std::unexpected(std::move(temporary).error()); \
   declaration = std::move(*temporary)

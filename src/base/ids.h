@@ -17,10 +17,10 @@ struct Id {
   constexpr explicit operator bool() const { return value != 0; }  // 0 names nothing
 };
 
-using Slot = Id<struct SlotTag>;                    // position in a group's log: 1, 2, 3 ...
-using VolumeId = Id<struct VolumeTag>;              // never reused, unlike a volume's name
-using DraftId = Id<struct DraftTag>;                // per volume, never reused
-using ReleaseNumber = Id<struct ReleaseTag>;        // per volume: 1, 2, 3 ...
+using Slot = Id<struct SlotTag>;              // position in a group's log: 1, 2, 3 ...
+using VolumeId = Id<struct VolumeTag>;        // never reused, unlike a volume's name
+using DraftId = Id<struct DraftTag>;          // per volume, never reused
+using ReleaseNumber = Id<struct ReleaseTag>;  // per volume: 1, 2, 3 ...
 
 /// Microseconds since 1970-01-01T00:00Z. For people, feeds and headers; never for ordering.
 struct UnixMicros {

@@ -46,14 +46,18 @@ void FdLogger::log(Level level, std::string_view event, std::initializer_list<Fi
   append_quoted(line, event);
   for (const Field& field : fields) {
     line += json ? "," : " ";
-    if (json) append_quoted(line, field.key);
-    else line += field.key;
+    if (json)
+      append_quoted(line, field.key);
+    else
+      line += field.key;
     line += json ? ":" : "=";
     std::visit(
         [&](const auto& value) {
           if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string_view>) {
-            if (!json && plain(value)) line += value;
-            else append_quoted(line, value);
+            if (!json && plain(value))
+              line += value;
+            else
+              append_quoted(line, value);
           } else {
             line += fmt::format("{}", value);
           }

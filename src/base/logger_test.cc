@@ -21,13 +21,15 @@ std::string written(FdLogger::Format format) {
 
 TEST(Logger, LogfmtQuotesOnlyWhatNeedsIt) {
   const std::string line = written(FdLogger::Format::Logfmt);
-  EXPECT_NE(line.find(" level=info event=\"volume created\" name=\"a b\\\"c\" keys=3 plain=x\n"), std::string::npos) << line;
+  EXPECT_NE(line.find(" level=info event=\"volume created\" name=\"a b\\\"c\" keys=3 plain=x\n"), std::string::npos)
+      << line;
   EXPECT_EQ(line.find("not shown"), std::string::npos);
 }
 
 TEST(Logger, JsonEscapes) {
   const std::string line = written(FdLogger::Format::Json);
-  EXPECT_NE(line.find("\"event\":\"volume created\",\"name\":\"a b\\\"c\",\"keys\":3,\"plain\":\"x\"}\n"), std::string::npos)
+  EXPECT_NE(line.find("\"event\":\"volume created\",\"name\":\"a b\\\"c\",\"keys\":3,\"plain\":\"x\"}\n"),
+            std::string::npos)
       << line;
 }
 

@@ -35,7 +35,8 @@ Result<Bytes> seal_secret(ByteView master_key, ByteView bound, ByteView secret) 
   Bytes tag(kTagBytes, '\0');
   int length = 0;
   const bool done =
-      context && EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, raw(master_key), raw(ByteView(out))) == 1 &&
+      context &&
+      EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, raw(master_key), raw(ByteView(out))) == 1 &&
       EVP_EncryptUpdate(context.get(), nullptr, &length, raw(bound), size_of(bound)) == 1 &&
       EVP_EncryptUpdate(context.get(), raw(text), &length, raw(secret), size_of(secret)) == 1 &&
       EVP_EncryptFinal_ex(context.get(), raw(text) + length, &length) == 1 &&

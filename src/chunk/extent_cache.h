@@ -1,4 +1,5 @@
-// Chunks that are asked for again and again, verified once and kept in memory that sockets can send from without a copy.
+// Chunks that are asked for again and again, verified once and kept in memory that sockets can send from without a
+// copy.
 #pragma once
 
 #include <array>
@@ -18,14 +19,14 @@ namespace hailstone::chunk {
 /// sent without being read from the disk, and so without being verified, again. Whatever happens to the segment file
 /// afterwards, those bytes stay what they were when they were verified.
 ///
-/// Memory comes in regions that are only ever appended to and given up whole: a socket may still hold their pages, so none
-/// is ever written twice. What was used since it was admitted moves on to the newest region when its own is given up.
-/// Thread-safe.
+/// Memory comes in regions that are only ever appended to and given up whole: a socket may still hold their pages, so
+/// none is ever written twice. What was used since it was admitted moves on to the newest region when its own is given
+/// up. Thread-safe.
 class ExtentCache {
  public:
   struct Options {
-    uint64_t bytes_max = 256u << 20;     // 0: nothing is kept
-    uint64_t region_bytes = 16u << 20;   // a multiple of 2 MiB, at least kChunkBytesMax
+    uint64_t bytes_max = 256u << 20;    // 0: nothing is kept
+    uint64_t region_bytes = 16u << 20;  // a multiple of 2 MiB, at least kChunkBytesMax
   };
   ExtentCache(ChunkStore& store, const Options& options);
 

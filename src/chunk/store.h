@@ -23,7 +23,8 @@ enum class Compress : uint8_t {
 /// Immutable, shared: the bytes of one chunk, or of a range of it.
 using SharedBytes = std::shared_ptr<const Bytes>;
 
-/// Where a stored chunk's bytes lie, in a kernel file for sendfile or in memory. Verified just before it was handed out.
+/// Where a stored chunk's bytes lie, in a kernel file for sendfile or in memory. Verified just before it was handed
+/// out.
 struct Extent {
   std::shared_ptr<const void> pin;  // keeps the file open and its bytes in place
   int fd = -1;

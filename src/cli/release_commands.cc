@@ -114,7 +114,8 @@ void add_trash(CLI::App& release, Commands& commands) {
     if (context.print_json(raw)) return kExitOk;
     Table table({{"RELEASE", Table::Align::Right}, {"SINCE"}, {"UNTIL"}});
     for (const Json& one : answer.value("trash", Json::array()))
-      table.row({text_field(one, "release"), format_time(text_field(one, "since")), format_time(text_field(one, "until"))});
+      table.row(
+          {text_field(one, "release"), format_time(text_field(one, "since")), format_time(text_field(one, "until"))});
     if (table.empty()) {
       context.note("the trash is empty");
     } else {

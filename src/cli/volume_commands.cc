@@ -26,7 +26,8 @@ struct SettingsArguments {
     flag("cookie-pin", cookie_pin, "Browsers stay on the release they started with");
     flag("compress", compress, "Compress chunks where it pays");
     command->add_option("--grace", grace_seconds, "How long a replaced release still resolves")->type_name("SECONDS");
-    command->add_option("--keep-releases", keep_releases, "The newest so many stay; 0: no bound by count")->type_name("N");
+    command->add_option("--keep-releases", keep_releases, "The newest so many stay; 0: no bound by count")
+        ->type_name("N");
     command->add_option("--keep", keep_seconds, "Releases replaced no longer ago stay; 0: no bound by age")
         ->type_name("SECONDS");
     command->add_option("--trash", trash_seconds, "How long a release that was let go can be restored")

@@ -50,7 +50,9 @@ class DepotEndpoints : public ::testing::Test {
 };
 
 TEST_F(DepotEndpoints, AptFallsBackToTheChannelForFilesOfAnEarlierUpdate) {
-  const auto list = [&](const char* path) { return rig_.get(path, {{"User-Agent", "Debian APT-HTTP/1.3 (2.6.1)"}}).body; };
+  const auto list = [&](const char* path) {
+    return rig_.get(path, {{"User-Agent", "Debian APT-HTTP/1.3 (2.6.1)"}}).body;
+  };
   EXPECT_EQ(list("/repo/-/mirrorlist"), "http://depot.test/repo@1/\tpriority:1\nhttp://depot.test/repo/\tpriority:2\n");
   EXPECT_EQ(list("/repo@1/-/mirrorlist"), "http://depot.test/repo@1/\n");
 }

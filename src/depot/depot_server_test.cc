@@ -22,7 +22,8 @@ class DepotServer : public ::testing::Test {
     http::ServerOptions options;
     options.threads = 2;
     auto server = http::Server::listen(
-        options, [this](unsigned) { return std::make_unique<Depot>(cell_.repository, extents_, authorizer_, pool_, options_); },
+        options,
+        [this](unsigned) { return std::make_unique<Depot>(cell_.repository, extents_, authorizer_, pool_, options_); },
         logger_);
     EXPECT_TRUE(server) << server.error().message;
     server_ = *std::move(server);

@@ -64,7 +64,7 @@ http::Response uncached(std::string_view content_type, Bytes body) {
 
 Result<ReleasePtr> Depot::record_of(const Ask& ask) {
   if (ask.view.record) return ask.view.record;
-  auto record = releases_.get(*ask.view.volume, ask.view.release);
+  auto record = releases_.get(ask.view.volume, ask.view.release);
   if (!record) return std::unexpected(damaged(std::move(record).error()));  // a channel names it
   return record;
 }

@@ -21,8 +21,8 @@ struct File {
   Bytes lines;  // header lines of every answer for it: Cache-Control, Vary, X-Hailstone-...
   Bytes ready;  // all lines of a plain 200
   Codings codings;
-  bool gzip = false;         // worth coding on the fly
-  chunk::SharedBytes body;   // the whole content, when it is small or was unpacked
+  bool gzip = false;        // worth coding on the fly
+  chunk::SharedBytes body;  // the whole content, when it is small or was unpacked
 };
 using FilePtr = std::shared_ptr<File>;
 

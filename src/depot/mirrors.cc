@@ -50,8 +50,8 @@ Bytes mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteVi
 
 Bytes apt_mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView base, ByteView path) {
   const Bytes encoded = percent_encode_path(path);
-  return fmt::format("{}{}/{}\tpriority:1\n{}{}/{}\tpriority:2\n", origin, encode_base(volume, release), encoded, origin, base,
-                     encoded);
+  return fmt::format("{}{}/{}\tpriority:1\n{}{}/{}\tpriority:2\n", origin, encode_base(volume, release), encoded,
+                     origin, base, encoded);
 }
 
 Bytes metalink(ByteView origin, ByteView volume, ReleaseNumber release, const MetalinkFile& file) {

@@ -18,9 +18,10 @@ std::optional<Bytes> origin_of(std::string_view host, bool secure);
 /// dnf's `mirrorlist=`.
 Bytes mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView path);
 
-/// The same for apt, whose later `install` or `download` reads the list anew while its indexes are of the release that an
-/// earlier `update` was pinned to: a second line of lower priority names the channel (`base`, "/volume" as asked), where
-/// releases in grace answer for files that the newest one lacks. Only what the pinned release has not is asked there.
+/// The same for apt, whose later `install` or `download` reads the list anew while its indexes are of the release that
+/// an earlier `update` was pinned to: a second line of lower priority names the channel (`base`, "/volume" as asked),
+/// where releases in grace answer for files that the newest one lacks. Only what the pinned release has not is asked
+/// there.
 Bytes apt_mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView base, ByteView path);
 
 struct MetalinkFile {

@@ -7,15 +7,16 @@
 
 namespace hailstone::depot {
 
-Result<ReleasePtr> Releases::get(const volume::Volume& volume, ReleaseNumber number) {
+Result<ReleasePtr> Releases::get(const std::shared_ptr<const volume::Volume>& volume, ReleaseNumber number) {
   Bytes key;
   Encoder encoder(key);
-  encoder.varint(volume.record.id.value);
+  encoder.varint(volume->record.id.value);
   encoder.varint(number.value);
-  if (const ReleasePtr* known = records_.find(key)) return *known;
-  TRY(auto record, repository_.release(volume, number));
+  if (const Known* known = records_.find(key))
+    if (!known->as_of.owner_before(volume) && !volume.owner_before(known->as_of)) return known->record;
+  TRY(auto record, repository_.release(*volume, number));
   auto shared = std::make_shared<const volume::ReleaseRecord>(std::move(record));
-  records_.put(key, shared);
+  records_.put(key, {shared, volume});
   return shared;
 }
 
@@ -56,7 +57,7 @@ Result<View> open_view(Releases& releases, std::shared_ptr<const volume::Volume>
       break;
     case Selector::Kind::Time: return fail(Code::Invalid, "a time is no release");
   }
-  TRY(view.record, releases.get(*view.volume, view.release));
+  TRY(view.record, releases.get(view.volume, view.release));
   view.root = view.record->root;
   view.published = view.record->time;
   return view;

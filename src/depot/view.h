@@ -11,16 +11,21 @@ namespace hailstone::depot {
 
 using ReleasePtr = std::shared_ptr<const volume::ReleaseRecord>;
 
-/// Release records, which never change, by volume and number. One per thread.
+/// Release records by volume and number. They never change, but go when they are let go: one that is remembered is looked up
+/// again once its volume has changed in any way. One per thread.
 class Releases {
  public:
   Releases(const volume::Repository& repository, size_t records_max) : repository_(repository), records_(records_max) {}
   /// NotFound when there is none.
-  Result<ReleasePtr> get(const volume::Volume& volume, ReleaseNumber number);
+  Result<ReleasePtr> get(const std::shared_ptr<const volume::Volume>& volume, ReleaseNumber number);
 
  private:
   const volume::Repository& repository_;
-  Lru<ReleasePtr> records_;
+  struct Known {
+    ReleasePtr record;
+    std::weak_ptr<const volume::Volume> as_of;
+  };
+  Lru<Known> records_;
 };
 
 inline constexpr std::string_view kDefaultChannel = "current";

@@ -20,10 +20,11 @@ using Progress = Transport::Progress;
 constexpr size_t kInputBytes = 4u << 10;           // enough for nearly every head; kept by an idle connection
 constexpr size_t kChunkRoomBytes = 4u << 10;       // space for chunk framing behind a head
 constexpr uint64_t kInMemoryBytesMax = 16u << 10;  // file parts up to this are read and sent with their head
-constexpr size_t kSpliceBytesMin = 24u << 10;      // pages are sent without a copy from this size: below, the copy is cheaper
-constexpr size_t kCopyBytesMax = 2u << 10;         // joined to its head: cheaper than a second piece for the kernel
-constexpr size_t kCoalesceBytesMax = 64u << 10;    // responses to pipelined requests gather up to this
-constexpr uint64_t kDrainBytesMax = 256u << 10;    // of an unread request body, to keep the connection
+constexpr size_t kSpliceBytesMin =
+    24u << 10;                              // pages are sent without a copy from this size: below, the copy is cheaper
+constexpr size_t kCopyBytesMax = 2u << 10;  // joined to its head: cheaper than a second piece for the kernel
+constexpr size_t kCoalesceBytesMax = 64u << 10;  // responses to pipelined requests gather up to this
+constexpr uint64_t kDrainBytesMax = 256u << 10;  // of an unread request body, to keep the connection
 constexpr uint64_t kLingerBytesMax = 1u << 20;
 constexpr int64_t kLingerMs = 2000;
 constexpr int64_t kDrainGoodbyeMs = 20;  // for a TLS client's goodbye, when the server stops: ours is sent at once

@@ -54,8 +54,8 @@ struct SharedSpan {
   uint64_t length = 0;
 };
 
-/// Memory whose pages nobody writes to again, not even after `pin` is let go: the kernel sends from where they lie, and may
-/// hold them longer than we do.
+/// Memory whose pages nobody writes to again, not even after `pin` is let go: the kernel sends from where they lie, and
+/// may hold them longer than we do.
 struct PageSpan {
   std::shared_ptr<const void> pin;
   ByteView bytes;

@@ -37,7 +37,8 @@ ssize_t send_memory(int socket, ByteView first, ByteView second, int flags) {
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
-/// The way of user pages into a socket: vmsplice(2) them into a pipe, splice(2) the pipe into the socket. A thread's own.
+/// The way of user pages into a socket: vmsplice(2) them into a pipe, splice(2) the pipe into the socket. A thread's
+/// own.
 class PagePipe {
  public:
   ~PagePipe() { close(); }
@@ -67,7 +68,7 @@ class PagePipe {
   }
 
  private:
-  static constexpr size_t kStepBytes = 1u << 20;   // what a slow reader leaves of it is spliced again
+  static constexpr size_t kStepBytes = 1u << 20;  // what a slow reader leaves of it is spliced again
 
   bool open() {
     if (::pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0) return false;
@@ -134,7 +135,8 @@ Transport::Progress Transport::send_now(Outgoing& outgoing, uint64_t& sent) {
   const int socket = socket_.native_handle();
   uint64_t turn = 0;
   while (!outgoing.first.empty() || !outgoing.second.empty()) {
-    const bool more = outgoing.more || !outgoing.pages.empty() || (outgoing.file != nullptr && outgoing.file->length > 0);
+    const bool more =
+        outgoing.more || !outgoing.pages.empty() || (outgoing.file != nullptr && outgoing.file->length > 0);
     const ssize_t done = send_memory(socket, outgoing.first, outgoing.second, more ? MSG_MORE : 0);
     if (done < 0) {
       if (errno == EINTR) continue;

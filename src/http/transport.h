@@ -32,7 +32,9 @@ struct Outgoing {
   ByteView pages;            // of a PageSpan: sent without a copy; not for TLS
   FileSpan* file = nullptr;  // offset and length advance; not for TLS
   bool more = false;         // something follows soon: let the kernel fill its packets
-  bool empty() const { return first.empty() && second.empty() && pages.empty() && (file == nullptr || file->length == 0); }
+  bool empty() const {
+    return first.empty() && second.empty() && pages.empty() && (file == nullptr || file->length == 0);
+  }
 };
 
 class Transport {

@@ -23,14 +23,16 @@ Bytes make_feed(const DeriveInput& input) {
   std::vector<FeedRelease> rows = {feed_row(input.record)};
   for (const volume::ReleaseRecord& earlier : input.earlier) rows.push_back(feed_row(earlier));
   // The id outlives renamings of hosts; a volume's id and creation time name it for good.
-  return atom_feed({.id = fmt::format("urn:hailstone:volume:{}:{}", input.volume.record.id.value, input.volume.record.created.value),
-                    .title = input.volume.record.name,
-                    .updated = input.record.time,
-                    .links = {{"self", fmt::format("/{}/-/feed.atom", input.volume.record.name), "application/atom+xml"}}},
-                   rows);
+  return atom_feed(
+      {.id = fmt::format("urn:hailstone:volume:{}:{}", input.volume.record.id.value, input.volume.record.created.value),
+       .title = input.volume.record.name,
+       .updated = input.record.time,
+       .links = {{"self", fmt::format("/{}/-/feed.atom", input.volume.record.name), "application/atom+xml"}}},
+      rows);
 }
 
-Result<tree::Edit> file_edit(chunk::ChunkStore& chunks, std::string_view key, std::string_view type, ByteView bytes, UnixMicros time) {
+Result<tree::Edit> file_edit(chunk::ChunkStore& chunks, std::string_view key, std::string_view type, ByteView bytes,
+                             UnixMicros time) {
   volume::Entry entry;
   TRY(entry.content, chunk::write_content(chunks, {}, bytes));
   entry.modified_ns = time.value * 1000;
@@ -46,7 +48,8 @@ Result<ChangeTotals> count_changes(tree::NodeStore& nodes, const tree::Root& fro
   return changes.totals;
 }
 
-Result<std::optional<volume::Entry>> derived_entry(tree::NodeStore& nodes, const tree::Root& derived, std::string_view key) {
+Result<std::optional<volume::Entry>> derived_entry(tree::NodeStore& nodes, const tree::Root& derived,
+                                                   std::string_view key) {
   TRY(const auto found, tree::lookup(nodes, derived, key));
   if (!found) return std::optional<volume::Entry>();
   TRY(auto entry, volume::Entry::decode(found->value));
@@ -71,7 +74,8 @@ Result<tree::Root> derive(tree::NodeStore& nodes, chunk::ChunkStore& chunks, con
   }
   if (!search) return std::unexpected(std::move(search).error().within("search index"));
   TRY(const auto changes,
-      list_changes(nodes, input.base_root, input.record.root, {.lines_max = input.changes_listed_max, .count_max = input.changes_listed_max + 1}));
+      list_changes(nodes, input.base_root, input.record.root,
+                   {.lines_max = input.changes_listed_max, .count_max = input.changes_listed_max + 1}));
   std::vector<tree::Edit> edits;  // in key order
   TRY(auto change_list, file_edit(chunks, kChangesKey, "application/jsonl", changes.json_lines, input.record.time));
   TRY(auto feed, file_edit(chunks, kFeedKey, "application/atom+xml", make_feed(input), input.record.time));

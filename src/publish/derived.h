@@ -19,10 +19,10 @@ inline constexpr std::string_view kSearchKey = "search";    // content: the 32-b
 
 struct DeriveInput {
   const volume::Volume& volume;
-  tree::Root base_root;     // content of the release it is based on, and
-  tree::Root base_derived;  // that release's derived data; both empty for the first
-  const volume::ReleaseRecord& record;          // complete but for `derived` and the signature
-  std::vector<volume::ReleaseRecord> earlier;   // for the feed, newest first
+  tree::Root base_root;                        // content of the release it is based on, and
+  tree::Root base_derived;                     // that release's derived data; both empty for the first
+  const volume::ReleaseRecord& record;         // complete but for `derived` and the signature
+  std::vector<volume::ReleaseRecord> earlier;  // for the feed, newest first
   size_t changes_listed_max = 10'000;
 };
 
@@ -30,7 +30,8 @@ struct DeriveInput {
 Result<tree::Root> derive(tree::NodeStore& nodes, chunk::ChunkStore& chunks, const DeriveInput& input);
 
 /// One derived file's entry, or nothing.
-Result<std::optional<volume::Entry>> derived_entry(tree::NodeStore& nodes, const tree::Root& derived, std::string_view key);
+Result<std::optional<volume::Entry>> derived_entry(tree::NodeStore& nodes, const tree::Root& derived,
+                                                   std::string_view key);
 /// Root of the release's search index; empty when it has none.
 Result<tree::Root> search_root(tree::NodeStore& nodes, const tree::Root& derived);
 

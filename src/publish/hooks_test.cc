@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>

@@ -14,19 +14,23 @@ namespace {
 using volume::Commit;
 using volume::ReleaseRecord;
 
-std::unexpected<Refusal> refuse(Code code, std::string message) { return std::unexpected(Refusal(Error{code, std::move(message)})); }
+std::unexpected<Refusal> refuse(Code code, std::string message) {
+  return std::unexpected(Refusal(Error{code, std::move(message)}));
+}
 
 std::unexpected<Refusal> conflicts(const tree::Merged& merged, std::string_view with) {
-  Refusal refusal(Error{Code::Conflict, fmt::format("{} keys were changed both here and in {}: put them right in the draft "
-                                                    "and publish again",
-                                                    merged.conflict_count, with)});
+  Refusal refusal(
+      Error{Code::Conflict, fmt::format("{} keys were changed both here and in {}: put them right in the draft "
+                                        "and publish again",
+                                        merged.conflict_count, with)});
   refusal.keys = merged.conflicts;
   refusal.conflict_count = merged.conflict_count;
   return std::unexpected(std::move(refusal));
 }
 
 /// The record a channel is at, or nothing when it does not exist.
-Result<std::optional<ReleaseRecord>> current(const volume::Repository& repository, const volume::Volume& v, const Bytes& channel) {
+Result<std::optional<ReleaseRecord>> current(const volume::Repository& repository, const volume::Volume& v,
+                                             const Bytes& channel) {
   const volume::Flip* flip = v.channel(channel);
   if (!flip) return std::optional<ReleaseRecord>();
   TRY(auto record, repository.release(v, flip->release));
@@ -49,11 +53,10 @@ struct Publisher::Prepared {
   tree::Root base_root() const { return base ? base->root : tree::Root(); }
 
   Published result() const {
-    return {volume->record.name, record.number, record.root, unchanged, record.added, record.changed, record.removed, warnings};
+    return {volume->record.name, record.number,  record.root,    unchanged,
+            record.added,        record.changed, record.removed, warnings};
   }
-  Commit::NewRelease commit() const {
-    return {volume->record.name, record, draft, draft_active, head_from, head_to};
-  }
+  Commit::NewRelease commit() const { return {volume->record.name, record, draft, draft_active, head_from, head_to}; }
 };
 
 Publisher::Publisher(volume::Repository& repository, const SigningKey& key, PublisherOptions options, Logger& logger)
@@ -109,7 +112,8 @@ std::expected<Publisher::Prepared, Refusal> Publisher::prepare(const Request& re
       if (merged.conflict_count > 0) return conflicts(merged, fmt::format("release {}", p.base->number.value));
       record.root = merged.root;
     }
-    if (auto moved = move_head(p, draft.base_root, sealed.root); !moved) return std::unexpected(std::move(moved).error());
+    if (auto moved = move_head(p, draft.base_root, sealed.root); !moved)
+      return std::unexpected(std::move(moved).error());
   }
   record.author = request.author.empty() ? caller.name : request.author;
   const auto at_base = [&](const Bytes& channel) {
@@ -174,8 +178,8 @@ std::expected<void, Refusal> Publisher::check(Prepared& p) {
           return std::optional<Bytes>(std::move(difference->key));
         }));
     if (outcome.verdict != HookOutcome::Verdict::Passed)
-      return refuse(Code::Invalid, fmt::format("check {} refused '{}': {}", rule.command.argv.front(), p.volume->record.name,
-                                               outcome.message));
+      return refuse(Code::Invalid, fmt::format("check {} refused '{}': {}", rule.command.argv.front(),
+                                               p.volume->record.name, outcome.message));
   }
   return {};
 }
@@ -191,7 +195,8 @@ Result<tree::Root> Publisher::derive(const Prepared& p) const {
   return publish::derive(repository_.nodes(), repository_.chunks(), input);
 }
 
-std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::Caller& caller, const Request& request) {
+std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::Caller& caller,
+                                                                  const Request& request) {
   if (request.items.empty()) return refuse(Code::Invalid, "nothing to publish: name at least one volume");
   if (request.channels.empty()) return refuse(Code::Invalid, "name at least one channel");
   for (const Bytes& channel : request.channels) TRY_DO(volume::validate_label("channel", channel));
@@ -209,7 +214,8 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
     ids.push_back(v->record.id);
   }
   std::ranges::sort(ids);
-  if (std::ranges::adjacent_find(ids) != ids.end()) return refuse(Code::Invalid, "a volume is named twice: publish its drafts one by one");
+  if (std::ranges::adjacent_find(ids) != ids.end())
+    return refuse(Code::Invalid, "a volume is named twice: publish its drafts one by one");
   std::vector<std::unique_lock<std::mutex>> locks;
   for (VolumeId id : ids) locks.push_back(repository_.lock_volume(id));
   const auto session = repository_.chunks().begin_writes();
@@ -258,7 +264,8 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
 
 // The results of a commit made earlier under the same idempotency key, read back from what it made.
 Result<std::vector<Published>> Publisher::replay(const volume::Reply& reply, const std::vector<Bytes>& volumes) const {
-  if (reply.releases.size() > volumes.size()) return fail(Code::Invalid, "this idempotency key was used for another request");
+  if (reply.releases.size() > volumes.size())
+    return fail(Code::Invalid, "this idempotency key was used for another request");
   std::vector<Published> out;
   for (size_t i = 0; i < reply.releases.size(); ++i) {
     TRY(const auto v, repository_.volume(volumes[i]));
@@ -292,9 +299,10 @@ std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller
   if (auto moved = move_head(p, p.base_root(), old.root); !moved) {
     if (moved.error().error.code != Code::Conflict) return std::unexpected(std::move(moved).error());
     p.head_from.reset();
-    p.warnings.push_back({Finding::Severity::Warn, "revert.head", moved.error().keys.front(),
-                          fmt::format("the head has unpublished changes to {} of the reverted keys and was left as it is",
-                                      moved.error().conflict_count)});
+    p.warnings.push_back(
+        {Finding::Severity::Warn, "revert.head", moved.error().keys.front(),
+         fmt::format("the head has unpublished changes to {} of the reverted keys and was left as it is",
+                     moved.error().conflict_count)});
   }
   TRY_DO(complete(p));
   TRY(const auto changes, count_changes(repository_.nodes(), p.base_root(), p.record.root));
@@ -311,16 +319,20 @@ std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller
   return p.result();
 }
 
-std::expected<Published, Refusal> Publisher::clone(const volume::Caller& caller, const Bytes& source, ReleaseNumber release,
-                                                   const Bytes& name, const volume::Settings& settings) {
+std::expected<Published, Refusal> Publisher::clone(const volume::Caller& caller, const Bytes& source,
+                                                   ReleaseNumber release, const Bytes& name,
+                                                   const volume::Settings& settings) {
   TRY_DO(volume::validate_volume_name(name));
   TRY(const auto named, repository_.volume(source));
-  // What the clone shares with the source it has not put: under this lock the source purges no release and is not deleted.
+  // What the clone shares with the source it has not put: under this lock the source purges no release and is not
+  // deleted.
   const auto lock = repository_.lock_volume(named->record.id);
   TRY(const auto from, repository_.volume(source));
   if (!release) {
     const volume::Flip* flip = from->channel("current");
-    if (!flip) return refuse(Code::NotFound, fmt::format("volume '{}' has no release on channel 'current': publish it first", source));
+    if (!flip)
+      return refuse(Code::NotFound,
+                    fmt::format("volume '{}' has no release on channel 'current': publish it first", source));
     release = flip->release;
   }
   TRY(const auto old, repository_.release(*from, release));
@@ -345,29 +357,38 @@ Result<RolledBack> Publisher::rollback(const volume::Caller& caller, const Bytes
                                        std::optional<ReleaseNumber> to) {
   TRY(const auto v, repository_.volume(name));
   const auto held = v->channels.find(channel);
-  if (held == v->channels.end()) return fail(Code::NotFound, fmt::format("volume '{}' has no channel '{}'", name, channel));
+  if (held == v->channels.end())
+    return fail(Code::NotFound, fmt::format("volume '{}' has no channel '{}'", name, channel));
   const volume::Flip& now = held->second->back();
   if (!to) {
     ReleaseNumber best;
     for (const volume::Flip& flip : *held->second)
       if (flip.release < now.release) best = std::max(best, flip.release);
     if (!best)
-      return fail(Code::NotFound, fmt::format("channel '{}' of '{}' has had no release before {}: name one", channel, name, now.release.value));
+      return fail(Code::NotFound, fmt::format("channel '{}' of '{}' has had no release before {}: name one", channel,
+                                              name, now.release.value));
     to = best;
   }
   if (*to >= now.release)
-    return fail(Code::Invalid, fmt::format("release {} is not earlier than {}: use publish, or channel set", to->value, now.release.value));
+    return fail(Code::Invalid, fmt::format("release {} is not earlier than {}: use publish, or channel set", to->value,
+                                           now.release.value));
   Commit commit;
   commit.flips.push_back({name, channel, *to, now.release});
   TRY_DO(repository_.submit(caller, std::move(commit)));
   RolledBack out{now.release, *to, {}};
   TRY(const auto record, repository_.release(*v, *to));
-  TRY(const auto apt, volume::list(*volume::open_tree(repository_.nodes(), record.root), {.prefix = "dists/", .limit = 1}));
+  TRY(const auto apt,
+      volume::list(*volume::open_tree(repository_.nodes(), record.root), {.prefix = "dists/", .limit = 1}));
   if (!apt.entries.empty())
-    out.warnings.push_back("apt ignores a Release file older than the one it has: clients that saw release " +
-                           std::to_string(now.release.value) +
-                           " stay with it. To take them back, re-sign the old metadata with a new Date and publish it, or use revert");
-  logger_.info("rolled back", {{"volume", name}, {"channel", channel}, {"from", now.release.value}, {"to", to->value}, {"author", caller.name}});
+    out.warnings.push_back(
+        "apt ignores a Release file older than the one it has: clients that saw release " +
+        std::to_string(now.release.value) +
+        " stay with it. To take them back, re-sign the old metadata with a new Date and publish it, or use revert");
+  logger_.info("rolled back", {{"volume", name},
+                               {"channel", channel},
+                               {"from", now.release.value},
+                               {"to", to->value},
+                               {"author", caller.name}});
   return out;
 }
 

@@ -17,9 +17,9 @@ namespace hailstone::publish {
 /// Why a publish was not done: the error, and what it names.
 struct Refusal {
   Error error;
-  std::vector<Bytes> keys;         // of a merge conflict; at most kConflictsListedMax
-  uint64_t conflict_count = 0;     // all of them
-  std::vector<Finding> findings;   // of checks
+  std::vector<Bytes> keys;                   // of a merge conflict; at most kConflictsListedMax
+  uint64_t conflict_count = 0;               // all of them
+  std::vector<Finding> findings;             // of checks
   Refusal(Error e) : error(std::move(e)) {}  // NOLINT(google-explicit-constructor): so that TRY works
 };
 
@@ -27,8 +27,8 @@ inline constexpr size_t kConflictsListedMax = 1000;
 
 struct Item {
   Bytes volume;
-  DraftId draft;   // 0: the head
-  Bytes message;   // empty: the draft's
+  DraftId draft;  // 0: the head
+  Bytes message;  // empty: the draft's
 };
 
 struct Request {
@@ -73,8 +73,8 @@ class Publisher {
   /// All items become current in one commit, or none. The same idempotency key again returns the first call's releases.
   std::expected<std::vector<Published>, Refusal> publish(const volume::Caller& caller, const Request& request);
 
-  /// A new release with the content of an old one: what clients that refuse to go back in time will follow. The head goes
-  /// back too, unless it has unpublished changes to the same keys: then it stays, and a warning says so.
+  /// A new release with the content of an old one: what clients that refuse to go back in time will follow. The head
+  /// goes back too, unless it has unpublished changes to the same keys: then it stays, and a warning says so.
   std::expected<Published, Refusal> revert(const volume::Caller& caller, const Bytes& volume, ReleaseNumber to,
                                            const std::vector<Bytes>& channels, const Bytes& message);
 

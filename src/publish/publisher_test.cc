@@ -21,8 +21,10 @@ struct Rig {
   Rig() { cell.create("repo"); }
 
   std::expected<std::vector<Published>, Refusal> publish(std::vector<Item> items = {{"repo", {}, ""}},
-                                                         std::vector<Bytes> channels = {"current"}, Bytes idempotency_key = "") {
-    return publisher.publish({"tester", std::move(idempotency_key)}, {.items = std::move(items), .channels = std::move(channels)});
+                                                         std::vector<Bytes> channels = {"current"},
+                                                         Bytes idempotency_key = "") {
+    return publisher.publish({"tester", std::move(idempotency_key)},
+                             {.items = std::move(items), .channels = std::move(channels)});
   }
   DraftId open_draft(std::optional<uint64_t> base = {}) {
     volume::OpenDraft open{"repo", {}, {}, "from a draft"};
@@ -138,7 +140,8 @@ TEST(Publisher, SeveralVolumesAndChannelsFlipInOneCommit) {
   rig.cell.put("site", "a", "1");
   const auto done = rig.publish({{"repo", {}, ""}, {"site", {}, ""}}, {"current", "stable"});
   ASSERT_TRUE(done) << done.error().error.message;
-  for (const char* where : {"repo@current", "repo@stable", "site@current", "site@stable"}) EXPECT_EQ(rig.read(where, "a"), "1");
+  for (const char* where : {"repo@current", "repo@stable", "site@current", "site@stable"})
+    EXPECT_EQ(rig.read(where, "a"), "1");
   const auto v = *rig.cell.repository.volume("repo"), w = *rig.cell.repository.volume("site");
   EXPECT_EQ(v->channel("current")->at, w->channel("stable")->at) << "one instant";
   EXPECT_FALSE(rig.publish({{"repo", {}, ""}, {"repo", {}, ""}}));
@@ -202,8 +205,8 @@ TEST(Publisher, ClonesShareEverythingAndGoTheirOwnWay) {
 
 TEST(Publisher, ChecksRefuseAndWarnByTheVolumesSetting) {
   Rig rig;
-  const Bytes release = "Origin: x\nSuite: stable\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nSHA256:\n " + sha256("other").hex() +
-                        " 5 main/binary-amd64/Packages\n";
+  const Bytes release = "Origin: x\nSuite: stable\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nSHA256:\n " +
+                        sha256("other").hex() + " 5 main/binary-amd64/Packages\n";
   rig.cell.put("repo", "dists/stable/Release", release);
   rig.cell.put("repo", "dists/stable/main/binary-amd64/Packages", "wrong");
   const auto refused = rig.publish();
@@ -221,12 +224,14 @@ TEST(Publisher, ChecksRefuseAndWarnByTheVolumesSetting) {
 TEST(Publisher, HooksMayRefuse) {
   Rig rig;
   PublisherOptions options;
-  options.hooks.push_back({"re*", {.argv = {"/bin/sh", "-c", "grep -q forbidden && { echo no such files here; exit 1; }; exit 0"}}});
+  options.hooks.push_back(
+      {"re*", {.argv = {"/bin/sh", "-c", "grep -q forbidden && { echo no such files here; exit 1; }; exit 0"}}});
   Publisher publisher(rig.cell.repository, rig.key, options, rig.logger);
   rig.cell.put("repo", "forbidden/x", "1");
   const auto refused = publisher.publish(rig.cell.caller, {.items = {{"repo", {}, ""}}});
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().error.message.find("no such files here"), std::string::npos) << refused.error().error.message;
+  EXPECT_NE(refused.error().error.message.find("no such files here"), std::string::npos)
+      << refused.error().error.message;
   rig.cell.remove("repo", "forbidden/x");
   rig.cell.put("repo", "fine", "1");
   EXPECT_TRUE(publisher.publish(rig.cell.caller, {.items = {{"repo", {}, ""}}}));
@@ -266,7 +271,8 @@ TEST(Publisher, ManyPublishersLoseNothing) {
     threads.emplace_back([&rig, &published, i] {
       for (int round = 0; round < kRounds; ++round) {
         const DraftId draft = rig.open_draft();
-        rig.cell.put("repo@draft-" + std::to_string(draft.value), "p" + std::to_string(i) + "/" + std::to_string(round), "x");
+        rig.cell.put("repo@draft-" + std::to_string(draft.value), "p" + std::to_string(i) + "/" + std::to_string(round),
+                     "x");
         if (rig.publish({{"repo", draft, ""}})) ++published;
       }
     });

@@ -43,13 +43,19 @@ void refuse(Proposals proposals, const Error& error) {
 class LogGroup final : public Group {
  public:
   LogGroup(Database& database, StateMachine& machine, const GroupOptions& options, Logger& logger)
-      : database_(database), machine_(machine), options_(options), logger_(logger), flusher_(database, [&machine] { return machine.persist(); }, [this] {
-          {
-            const std::lock_guard hold(mutex_);
-            flush_finished_ = true;
-          }
-          wake_.notify_one();
-        }) {}
+      : database_(database),
+        machine_(machine),
+        options_(options),
+        logger_(logger),
+        flusher_(
+            database, [&machine] { return machine.persist(); },
+            [this] {
+              {
+                const std::lock_guard hold(mutex_);
+                flush_finished_ = true;
+              }
+              wake_.notify_one();
+            }) {}
   ~LogGroup() override { stop(Stop::Abandon); }
 
   Result<void> recover(disk::Disk& disk);

@@ -13,8 +13,8 @@
 
 namespace hailstone::replica {
 
-/// What a full disk does to RocksDB's files: nothing. Whoever writes one waits here until there is room, so that RocksDB
-/// never sees the error, which would stop it, and from which its recovery (7.8) does not always come back.
+/// What a full disk does to RocksDB's files: nothing. Whoever writes one waits here until there is room, so that
+/// RocksDB never sees the error, which would stop it, and from which its recovery (7.8) does not always come back.
 class Room {
  public:
   /// From now on a full disk is waited for; before, and once closed, it is an error.

@@ -279,8 +279,10 @@ void decode(Decoder& in, RestoreRelease& c) {
 void encode(Encoder& out, const PutKey& c) { out.bytes(c.key.encode()); }
 void decode(Decoder& in, PutKey& c) {
   auto key = AccessKey::decode(in.bytes());
-  if (key) c.key = *std::move(key);
-  else in.poison();
+  if (key)
+    c.key = *std::move(key);
+  else
+    in.poison();
 }
 
 void encode(Encoder& out, const RemoveKey& c) { out.bytes(c.id); }

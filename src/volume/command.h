@@ -1,5 +1,5 @@
-// The commands of the volume state machine and their replies (docs/formats/command.md). Deterministic: everything a command
-// needs to decide is in it or in the database; nothing is read from trees, clocks or disks while it is applied.
+// The commands of the volume state machine and their replies (docs/formats/command.md). Deterministic: everything a
+// command needs to decide is in it or in the database; nothing is read from trees, clocks or disks while it is applied.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,9 @@ struct ChangeSettings {
   Settings settings;
 };
 
-/// What the writer saw of a key when it decided: the hash of the key's newest delta record in the layer, or nothing when
-/// the key is only in the base tree, or in neither. Applied only if that is still so; else Conflict, and the writer looks again.
+/// What the writer saw of a key when it decided: the hash of the key's newest delta record in the layer, or nothing
+/// when the key is only in the base tree, or in neither. Applied only if that is still so; else Conflict, and the
+/// writer looks again.
 struct Seen {
   Bytes key;
   std::optional<uint64_t> delta_hash;  // delta_hash() of the raw delta value
@@ -91,11 +92,11 @@ struct EndSeal {
 struct Commit {
   struct NewRelease {
     Bytes volume;
-    ReleaseRecord record;                  // number must be the volume's next
-    DraftId draft;                         // ends with this commit; 0: none
-    uint64_t draft_active = 0;             // the draft's active generation that was sealed: later edits make it a Conflict
-    std::optional<tree::Root> head_from;   // the head's base as the publisher saw it, and
-    tree::Root head_to;                    // what it becomes
+    ReleaseRecord record;       // number must be the volume's next
+    DraftId draft;              // ends with this commit; 0: none
+    uint64_t draft_active = 0;  // the draft's active generation that was sealed: later edits make it a Conflict
+    std::optional<tree::Root> head_from;  // the head's base as the publisher saw it, and
+    tree::Root head_to;                   // what it becomes
   };
   struct ChannelChange {
     Bytes volume;
@@ -148,14 +149,14 @@ struct RemoveKey {
   Bytes id;
 };
 
-using Body = std::variant<CreateVolume, DeleteVolume, ChangeSettings, Write, OpenDraft, DropDraft, ExpireDraft, BeginSeal,
-                          EndSeal, Commit, SetTag, SetHold, PutKey, RemoveKey, ChangeDocument, TrashReleases, RestoreRelease,
-                          PurgeReleases>;
+using Body = std::variant<CreateVolume, DeleteVolume, ChangeSettings, Write, OpenDraft, DropDraft, ExpireDraft,
+                          BeginSeal, EndSeal, Commit, SetTag, SetHold, PutKey, RemoveKey, ChangeDocument, TrashReleases,
+                          RestoreRelease, PurgeReleases>;
 
 struct Command {
-  UnixMicros time;           // the proposer's wall clock; the machine makes it rise
-  Bytes author;              // access key's name
-  Bytes idempotency_key;     // empty: none. The same key again gets the first reply, nothing is done twice
+  UnixMicros time;        // the proposer's wall clock; the machine makes it rise
+  Bytes author;           // access key's name
+  Bytes idempotency_key;  // empty: none. The same key again gets the first reply, nothing is done twice
   Body body;
 
   Bytes encode() const;

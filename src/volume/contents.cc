@@ -40,7 +40,8 @@ class TreeContents final : public Contents {
 // Up to two generations of edits over a tree; the newer source of a key hides the older ones.
 class LayerCursor final : public ContentsCursor {
  public:
-  LayerCursor(tree::NodeStore& nodes, const replica::Reader& state, VolumeId volume, uint64_t layer, const Layer& record)
+  LayerCursor(tree::NodeStore& nodes, const replica::Reader& state, VolumeId volume, uint64_t layer,
+              const Layer& record)
       : base_(nodes, record.base) {
     for (uint64_t generation : {record.active, record.frozen}) {
       if (generation == 0) continue;
@@ -112,7 +113,8 @@ class LayerCursor final : public ContentsCursor {
 
 class LayerContents final : public Contents {
  public:
-  LayerContents(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot, VolumeId volume, uint64_t layer, Layer record)
+  LayerContents(tree::NodeStore& nodes, std::shared_ptr<const replica::Reader> snapshot, VolumeId volume,
+                uint64_t layer, Layer record)
       : nodes_(nodes), snapshot_(std::move(snapshot)), volume_(volume), layer_(layer), record_(std::move(record)) {}
 
   Result<std::optional<Bytes>> get_encoded(ByteView key) const override {

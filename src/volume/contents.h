@@ -52,9 +52,9 @@ Result<tree::Root> fold(tree::NodeStore& nodes, const replica::Reader& state, Vo
 
 struct ListRequest {
   Bytes prefix;
-  Bytes start_after;     // keys greater than this; with a delimiter a common prefix counts as its own key
-  Bytes delimiter;       // empty: none
-  size_t limit = 1000;   // entries and common prefixes together
+  Bytes start_after;    // keys greater than this; with a delimiter a common prefix counts as its own key
+  Bytes delimiter;      // empty: none
+  size_t limit = 1000;  // entries and common prefixes together
 };
 struct Listed {
   Bytes key;
@@ -62,8 +62,8 @@ struct Listed {
 };
 struct Listing {
   std::vector<Listed> entries;
-  std::vector<Bytes> prefixes;   // end with the delimiter
-  std::optional<Bytes> next;     // start_after of the following page; nothing at the end
+  std::vector<Bytes> prefixes;  // end with the delimiter
+  std::optional<Bytes> next;    // start_after of the following page; nothing at the end
 };
 /// O(answer), not O(keys below a common prefix): the delimiter skip seeks past each prefix.
 Result<Listing> list(const Contents& contents, const ListRequest& request);

@@ -1,4 +1,5 @@
-// What a key maps to: kind, content, times, POSIX metadata, user metadata; and its one encoding (docs/formats/entry.md).
+// What a key maps to: kind, content, times, POSIX metadata, user metadata; and its one encoding
+// (docs/formats/entry.md).
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,9 @@ struct Posix {
   uint32_t mode = 0;  // permission bits with setuid, setgid, sticky; the file type is Kind's to say
   uint32_t uid = 0;
   uint32_t gid = 0;
-  uint64_t device = 0;      // st_rdev of device nodes
-  bool sparse = false;      // had holes: export leaves zero blocks unwritten
-  Bytes link;               // key of the hard link's first name in key order; empty for it and for unlinked files
+  uint64_t device = 0;  // st_rdev of device nodes
+  bool sparse = false;  // had holes: export leaves zero blocks unwritten
+  Bytes link;           // key of the hard link's first name in key order; empty for it and for unlinked files
   std::vector<std::pair<Bytes, Bytes>> xattrs;  // sorted by name; ACLs are system.posix_acl_{access,default}, raw
   bool operator==(const Posix&) const = default;
 };
@@ -40,17 +41,17 @@ struct Posix {
 struct ObjectFacts {
   std::map<Bytes, Bytes> headers;  // lower-case names: cache-control, content-disposition, content-encoding, ...
   std::map<Bytes, Bytes> tags;
-  Bytes version;                   // id; empty: the null version
-  int64_t version_order = 0;       // of two versions of a key the newer has the higher one; Unix µs, made to rise
+  Bytes version;              // id; empty: the null version
+  int64_t version_order = 0;  // of two versions of a key the newer has the higher one; Unix µs, made to rise
   bool delete_marker = false;
-  Bytes checksum_algorithm;        // "CRC32C"; empty: none was asked for
-  Bytes checksum;                  // base64, of a composite one with "-N"
-  uint32_t part_count = 0;         // uploaded in as many parts; 0: whole
-  chunk::Content parts;            // their sizes and checksums (docs/formats/entry.md), when part_count > 0
-  Bytes owner;                     // name of the access key that wrote it
-  Bytes acl;                       // as s3proto renders it; empty: private
-  uint8_t retention = 0;           // 1 governance, 2 compliance
-  int64_t retain_until = 0;        // Unix µs
+  Bytes checksum_algorithm;  // "CRC32C"; empty: none was asked for
+  Bytes checksum;            // base64, of a composite one with "-N"
+  uint32_t part_count = 0;   // uploaded in as many parts; 0: whole
+  chunk::Content parts;      // their sizes and checksums (docs/formats/entry.md), when part_count > 0
+  Bytes owner;               // name of the access key that wrote it
+  Bytes acl;                 // as s3proto renders it; empty: private
+  uint8_t retention = 0;     // 1 governance, 2 compliance
+  int64_t retain_until = 0;  // Unix µs
   bool legal_hold = false;
 
   bool operator==(const ObjectFacts&) const = default;
@@ -61,10 +62,10 @@ struct Entry {
   chunk::Content content;
   int64_t modified_ns = 0;  // POSIX mtime, or the time of the write that made it
   std::optional<Posix> posix;
-  Bytes content_type;                      // as given by the writer; empty: by file name at the edge
-  std::map<Bytes, Bytes> metadata;         // user metadata, lower-case names
-  Bytes etag;                              // S3 ETag without quotes where it is not content.sha256
-  std::optional<ObjectFacts> object;       // nothing: a file that was never an S3 object of its own
+  Bytes content_type;                 // as given by the writer; empty: by file name at the edge
+  std::map<Bytes, Bytes> metadata;    // user metadata, lower-case names
+  Bytes etag;                         // S3 ETag without quotes where it is not content.sha256
+  std::optional<ObjectFacts> object;  // nothing: a file that was never an S3 object of its own
 
   bool operator==(const Entry&) const = default;
 

@@ -33,32 +33,54 @@ Bytes numbers(const std::vector<ReleaseNumber>& releases) {
 std::optional<Deed> audited(const Command& command, const Reply& reply) {
   struct {
     const Reply& reply;
-    std::optional<Deed> operator()(const CreateVolume& c) { return Deed{c.release ? "clone-volume" : "create-volume", c.name}; }
+    std::optional<Deed> operator()(const CreateVolume& c) {
+      return Deed{c.release ? "clone-volume" : "create-volume", c.name};
+    }
     std::optional<Deed> operator()(const DeleteVolume& c) { return Deed{"delete-volume", c.name}; }
     std::optional<Deed> operator()(const ChangeSettings& c) { return Deed{"change-settings", c.name}; }
     std::optional<Deed> operator()(const Write&) { return {}; }
-    std::optional<Deed> operator()(const OpenDraft& c) { return Deed{"open-draft", fmt::format("{}@draft-{}", c.volume, reply.number)}; }
-    std::optional<Deed> operator()(const DropDraft& c) { return Deed{"drop-draft", fmt::format("{}@draft-{}", c.volume, c.draft.value)}; }
-    std::optional<Deed> operator()(const ExpireDraft& c) { return Deed{"expire-draft", fmt::format("{}@draft-{}", c.volume, c.draft.value)}; }
+    std::optional<Deed> operator()(const OpenDraft& c) {
+      return Deed{"open-draft", fmt::format("{}@draft-{}", c.volume, reply.number)};
+    }
+    std::optional<Deed> operator()(const DropDraft& c) {
+      return Deed{"drop-draft", fmt::format("{}@draft-{}", c.volume, c.draft.value)};
+    }
+    std::optional<Deed> operator()(const ExpireDraft& c) {
+      return Deed{"expire-draft", fmt::format("{}@draft-{}", c.volume, c.draft.value)};
+    }
     std::optional<Deed> operator()(const BeginSeal&) { return {}; }
     std::optional<Deed> operator()(const EndSeal&) { return {}; }
     std::optional<Deed> operator()(const Commit& c) {
       Bytes object;
-      for (const auto& r : c.releases) object += fmt::format("{}{}@{}", object.empty() ? "" : " ", r.volume, r.record.number.value);
+      for (const auto& r : c.releases)
+        object += fmt::format("{}{}@{}", object.empty() ? "" : " ", r.volume, r.record.number.value);
       for (const auto& f : c.flips)
         object += fmt::format("{}{}:{}->{}", object.empty() ? "" : " ", f.volume, f.channel, f.release.value);
       return Deed{c.releases.empty() ? "flip" : "publish", object};
     }
-    std::optional<Deed> operator()(const SetTag& c) { return Deed{c.release ? "tag" : "untag", fmt::format("{}@{} {}", c.volume, c.release.value, c.tag)}; }
-    std::optional<Deed> operator()(const SetHold& c) {
-      return Deed{c.action == SetHold::Action::Add ? "hold" : "unhold", fmt::format("{}@{} {}", c.volume, c.release.value, c.name)};
+    std::optional<Deed> operator()(const SetTag& c) {
+      return Deed{c.release ? "tag" : "untag", fmt::format("{}@{} {}", c.volume, c.release.value, c.tag)};
     }
-    std::optional<Deed> operator()(const PutKey& c) { return Deed{"put-key", fmt::format("{} ({}, {})", c.key.id, c.key.name, role_name(c.key.role))}; }
+    std::optional<Deed> operator()(const SetHold& c) {
+      return Deed{c.action == SetHold::Action::Add ? "hold" : "unhold",
+                  fmt::format("{}@{} {}", c.volume, c.release.value, c.name)};
+    }
+    std::optional<Deed> operator()(const PutKey& c) {
+      return Deed{"put-key", fmt::format("{} ({}, {})", c.key.id, c.key.name, role_name(c.key.role))};
+    }
     std::optional<Deed> operator()(const RemoveKey& c) { return Deed{"remove-key", c.id}; }
-    std::optional<Deed> operator()(const ChangeDocument& c) { return Deed{c.document ? "put-document" : "remove-document", fmt::format("{} {}", c.volume, c.name)}; }
-    std::optional<Deed> operator()(const TrashReleases& c) { return Deed{"trash", fmt::format("{}@{}", c.volume, numbers(c.releases))}; }
-    std::optional<Deed> operator()(const RestoreRelease& c) { return Deed{"restore", fmt::format("{}@{}", c.volume, c.release.value)}; }
-    std::optional<Deed> operator()(const PurgeReleases& c) { return Deed{"purge", fmt::format("{}@{}", c.volume, numbers(c.releases))}; }
+    std::optional<Deed> operator()(const ChangeDocument& c) {
+      return Deed{c.document ? "put-document" : "remove-document", fmt::format("{} {}", c.volume, c.name)};
+    }
+    std::optional<Deed> operator()(const TrashReleases& c) {
+      return Deed{"trash", fmt::format("{}@{}", c.volume, numbers(c.releases))};
+    }
+    std::optional<Deed> operator()(const RestoreRelease& c) {
+      return Deed{"restore", fmt::format("{}@{}", c.volume, c.release.value)};
+    }
+    std::optional<Deed> operator()(const PurgeReleases& c) {
+      return Deed{"purge", fmt::format("{}@{}", c.volume, numbers(c.releases))};
+    }
   } tell{reply};
   return std::visit(tell, command.body);
 }
@@ -74,8 +96,8 @@ void trim_flips(std::vector<Flip>& flips, const Settings& settings, UnixMicros n
 
 }  // namespace
 
-// Collects one command's effects: database changes in `out`, changed volumes in `state`. A refusal leaves both untouched,
-// because every command checks all it needs before it changes anything.
+// Collects one command's effects: database changes in `out`, changed volumes in `state`. A refusal leaves both
+// untouched, because every command checks all it needs before it changes anything.
 class Machine::Applying {
  public:
   Applying(Slot slot, const Command& command, const replica::Reader& reader, replica::Batch& out, const State& before,
@@ -326,7 +348,8 @@ class Machine::Applying {
   Result<void> apply(const ExpireDraft& c) {
     TRY(auto v, volume(c.volume));
     TRY(auto record, draft(v->record.id, c.draft));
-    if (record.active > c.unless_active_after) return fail(Code::Conflict, fmt::format("draft {} is in use", c.draft.value));
+    if (record.active > c.unless_active_after)
+      return fail(Code::Conflict, fmt::format("draft {} is in use", c.draft.value));
     return apply(DropDraft{c.volume, c.draft});
   }
 
@@ -389,18 +412,20 @@ class Machine::Applying {
     for (const auto& f : c.flips) {
       TRY(auto v, volume(f.volume));
       TRY_DO(validate_label("channel", f.channel));
-      if (v->tags.contains(f.channel)) return fail(Code::Exists, fmt::format("'{}' is a tag of '{}'", f.channel, f.volume));
+      if (v->tags.contains(f.channel))
+        return fail(Code::Exists, fmt::format("'{}' is a tag of '{}'", f.channel, f.volume));
       const Flip* current = v->channel(f.channel);
       const ReleaseNumber at = current ? current->release : ReleaseNumber();
       if (f.expected && *f.expected != at)
-        return fail(Code::Conflict,
-                    fmt::format("channel '{}' of '{}' is at release {}, not {}", f.channel, f.volume, at.value, f.expected->value));
+        return fail(Code::Conflict, fmt::format("channel '{}' of '{}' is at release {}, not {}", f.channel, f.volume,
+                                                at.value, f.expected->value));
       tree::Root root;
       if (auto made = next.find(f.volume); made != next.end() && made->second == f.release) {
         root = std::ranges::find(c.releases, f.volume, &Commit::NewRelease::volume)->record.root;
       } else if (f.release) {
         TRY(auto bytes, reader_.get(schema::release(v->record.id, f.release)));
-        if (!bytes) return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", f.volume, f.release.value));
+        if (!bytes)
+          return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", f.volume, f.release.value));
         TRY_DO(not_trashed(*v, f.release));
         TRY(auto release, ReleaseRecord::decode(*bytes));
         root = release.root;
@@ -435,7 +460,8 @@ class Machine::Applying {
   Result<void> apply(const SetTag& c) {
     TRY(auto v, volume(c.volume));
     TRY_DO(validate_label("tag", c.tag));
-    if (v->channels.contains(c.tag)) return fail(Code::Exists, fmt::format("'{}' is a channel of '{}'", c.tag, c.volume));
+    if (v->channels.contains(c.tag))
+      return fail(Code::Exists, fmt::format("'{}' is a channel of '{}'", c.tag, c.volume));
     Volume& changed = change(c.volume);
     if (!c.release) {
       if (changed.tags.erase(c.tag) == 0) return fail(Code::NotFound, fmt::format("no tag '{}'", c.tag));
@@ -548,7 +574,8 @@ class Machine::Applying {
     TRY(auto v, volume(c.volume));
     constexpr size_t kDocumentBytesMax = 128u << 10;
     if (c.document && c.document->size() > kDocumentBytesMax)
-      return fail(Code::Invalid, fmt::format("'{}' is {} bytes, limit {}", c.name, c.document->size(), kDocumentBytesMax));
+      return fail(Code::Invalid,
+                  fmt::format("'{}' is {} bytes, limit {}", c.name, c.document->size(), kDocumentBytesMax));
     Volume& changed = change(c.volume);
     if (c.document) {
       changed.record.documents[c.name] = *c.document;
@@ -586,9 +613,10 @@ Result<Bytes> Machine::apply(Slot slot, ByteView encoded, const replica::Reader&
   TRY(const Command command, Command::decode(encoded));
   next_ = std::make_shared<State>(*state_);
   next_last_volume_ = last_volume_;
-  const Bytes reply_key = command.idempotency_key.empty()
-                              ? Bytes()
-                              : schema::reply(command.author, static_cast<uint8_t>(command.body.index()), command.idempotency_key);
+  const Bytes reply_key =
+      command.idempotency_key.empty()
+          ? Bytes()
+          : schema::reply(command.author, static_cast<uint8_t>(command.body.index()), command.idempotency_key);
   if (!reply_key.empty()) {
     TRY(auto known, reader.get(reply_key));
     if (known) {
@@ -603,7 +631,8 @@ Result<Bytes> Machine::apply(Slot slot, ByteView encoded, const replica::Reader&
     reply = *std::move(result);
   } else {
     // Refusals are answers. Corruption or a failing device is not: this replica cannot know what the others answered.
-    if (result.error().code == Code::Corrupt || result.error().code == Code::Io) return std::unexpected(std::move(result).error());
+    if (result.error().code == Code::Corrupt || result.error().code == Code::Io)
+      return std::unexpected(std::move(result).error());
     reply.refused = std::move(result).error();
     reply.time = applying.now();
     reply.slot = slot;

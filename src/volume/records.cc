@@ -70,9 +70,11 @@ Result<void> Settings::validate() const {
   if (grace_seconds > 10ull * 366 * 86400)
     return fail(Code::Invalid, fmt::format("grace_seconds {} is beyond ten years", grace_seconds));
   if (chunk_average_bytes < (128u << 10) || chunk_average_bytes > (2u << 20))
-    return fail(Code::Invalid, fmt::format("chunk_average_bytes {} is not within 131072..2097152", chunk_average_bytes));
+    return fail(Code::Invalid,
+                fmt::format("chunk_average_bytes {} is not within 131072..2097152", chunk_average_bytes));
   for (const auto& [name, value] : {std::pair("keep_seconds", keep_seconds), {"trash_seconds", trash_seconds}})
-    if (value > 100ull * 366 * 86400) return fail(Code::Invalid, fmt::format("{} {} is beyond a hundred years", name, value));
+    if (value > 100ull * 366 * 86400)
+      return fail(Code::Invalid, fmt::format("{} {} is beyond a hundred years", name, value));
   if (description.size() > 1024) return fail(Code::Invalid, "description is longer than 1024 bytes");
   return {};
 }
@@ -353,7 +355,8 @@ Result<void> validate_volume_name(std::string_view name) {
     if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'))
       return refuse("only a-z, 0-9, '-' and '.' are allowed");
   const auto alphanumeric = [](char c) { return c != '-' && c != '.'; };
-  if (!alphanumeric(name.front()) || !alphanumeric(name.back())) return refuse("must start and end with a letter or digit");
+  if (!alphanumeric(name.front()) || !alphanumeric(name.back()))
+    return refuse("must start and end with a letter or digit");
   if (name.find("--") != name.npos) return refuse("'--' is reserved for releases, channels and drafts");
   if (name.find("..") != name.npos) return refuse("must not contain '..'");
   if (std::ranges::all_of(name, [](char c) { return (c >= '0' && c <= '9') || c == '.'; }) &&

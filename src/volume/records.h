@@ -1,4 +1,5 @@
-// What the group's database holds about volumes: settings, layers, channels, drafts, releases, keys (docs/formats/state.md).
+// What the group's database holds about volumes: settings, layers, channels, drafts, releases, keys
+// (docs/formats/state.md).
 #pragma once
 
 #include <cstdint>
@@ -19,15 +20,15 @@ namespace hailstone::volume {
 enum class CheckMode : uint8_t { Refuse = 0, Warn = 1, Off = 2 };
 
 struct Settings {
-  bool overlay = true;             // a path the current release lacks resolves in releases still in grace
+  bool overlay = true;                 // a path the current release lacks resolves in releases still in grace
   uint64_t grace_seconds = 72 * 3600;  // from the flip that replaced a release
-  bool public_read = true;         // anonymous readers may use the depot
-  bool cookie_pin = false;         // the depot may pin a browser to the release it saw first
+  bool public_read = true;             // anonymous readers may use the depot
+  bool cookie_pin = false;             // the depot may pin a browser to the release it saw first
   CheckMode checks = CheckMode::Refuse;
-  bool compress = true;            // zstd where it pays
+  bool compress = true;  // zstd where it pays
   uint32_t chunk_average_bytes = 1u << 20;
-  uint64_t keep_releases = 0;      // the newest so many stay; 0: all. Channels, holds, tags, drafts and grace keep more
-  uint64_t keep_seconds = 0;       // and those replaced no longer ago than this; 0: no bound by age
+  uint64_t keep_releases = 0;  // the newest so many stay; 0: all. Channels, holds, tags, drafts and grace keep more
+  uint64_t keep_seconds = 0;   // and those replaced no longer ago than this; 0: no bound by age
   uint64_t trash_seconds = 24 * 3600;  // what is let go can be taken back for so long
   Bytes description;
 
@@ -46,14 +47,14 @@ struct Layer {
   uint64_t frozen = 0;        // 0: none
   uint64_t active_edits = 0;  // since the last freeze, overwrites counted again
   uint64_t active_bytes = 0;
-  Slot version;               // of the last command that changed what a reader sees; sealing does not
+  Slot version;  // of the last command that changed what a reader sees; sealing does not
   bool operator==(const Layer&) const = default;
   void encode(Encoder& out) const;
   static Layer decode(Decoder& in);
 };
 
-inline constexpr uint64_t kHeadLayer = 0;                  // a draft's layer number is its id
-inline constexpr uint64_t kVersionsLayer = 1ull << 63;      // former versions of the head's objects (volume/objects.h)
+inline constexpr uint64_t kHeadLayer = 0;               // a draft's layer number is its id
+inline constexpr uint64_t kVersionsLayer = 1ull << 63;  // former versions of the head's objects (volume/objects.h)
 inline constexpr uint64_t kUploadsLayer = kVersionsLayer + 1;  // multipart uploads and their parts
 inline constexpr bool is_own_layer(uint64_t layer) { return layer >= kVersionsLayer; }  // made by the first write to it
 
@@ -76,7 +77,7 @@ struct VolumeRecord {
   UnixMicros created;
   ReleaseNumber last_release;
   DraftId last_draft;
-  std::map<Bytes, Flip> channels;  // each one's newest flip
+  std::map<Bytes, Flip> channels;    // each one's newest flip
   std::map<Bytes, Bytes> documents;  // bucket configuration by sub-resource: "policy", "cors", "versioning", ...
   bool operator==(const VolumeRecord&) const = default;
   Bytes encode() const;
@@ -85,12 +86,12 @@ struct VolumeRecord {
 
 struct DraftRecord {
   DraftId id;
-  ReleaseNumber base;     // 0: started empty
+  ReleaseNumber base;  // 0: started empty
   tree::Root base_root;
   Bytes author;
   Bytes message;
   UnixMicros opened;
-  UnixMicros active;      // last write; the lease runs from here
+  UnixMicros active;  // last write; the lease runs from here
   bool operator==(const DraftRecord&) const = default;
   Bytes encode() const;
   static Result<DraftRecord> decode(ByteView bytes);
@@ -101,21 +102,21 @@ enum class ReleaseKind : uint8_t { Publish = 1, Revert = 2, Clone = 3 };
 /// Immutable once committed. `signed_bytes()` is what the signature covers: every field but the signature itself.
 struct ReleaseRecord {
   VolumeId volume;
-  Bytes volume_name;         // at the time
+  Bytes volume_name;  // at the time
   ReleaseNumber number;
   ReleaseKind kind = ReleaseKind::Publish;
   tree::Root root;
-  tree::Root derived;        // search index, feed and change list of this release, a tree of its own
+  tree::Root derived;  // search index, feed and change list of this release, a tree of its own
   tree::Totals totals;
-  ReleaseNumber base;        // whose content this one started from; 0: none
-  ReleaseNumber parent;      // number - 1, or 0 for the first
-  Hash256 parent_hash;       // of the parent's record: the history is a hash chain
+  ReleaseNumber base;    // whose content this one started from; 0: none
+  ReleaseNumber parent;  // number - 1, or 0 for the first
+  Hash256 parent_hash;   // of the parent's record: the history is a hash chain
   UnixMicros time;
   Bytes author;
   Bytes message;
   uint64_t added = 0, changed = 0, removed = 0;  // keys, against base
-  Bytes key_id;              // which public key verifies it
-  Bytes signature;           // Ed25519
+  Bytes key_id;                                  // which public key verifies it
+  Bytes signature;                               // Ed25519
 
   bool operator==(const ReleaseRecord&) const = default;
   Bytes signed_bytes() const;

@@ -74,7 +74,8 @@ TEST(Commands, EveryBodyRoundTrips) {
   commit.flips.push_back({"repo", "current", ReleaseNumber(42), ReleaseNumber(41)});
   Write write;
   write.volume = "repo";
-  write.layers = {{9, {{"a", 7u}, {"b", {}}}, tree::Root{}, {{"a", "entry", 5}, {"b", {}, 0}}}, {kUploadsLayer, {}, {}, {}}};
+  write.layers = {{9, {{"a", 7u}, {"b", {}}}, tree::Root{}, {{"a", "entry", 5}, {"b", {}, 0}}},
+                  {kUploadsLayer, {}, {}, {}}};
   write.chunks = {"bytes of a chunk"};
   const std::vector<Body> bodies = {CreateVolume{"repo", {}, sample_release()},
                                     DeleteVolume{"repo"},
@@ -99,8 +100,10 @@ TEST(Commands, EveryBodyRoundTrips) {
 }
 
 TEST(Names, VolumesAreS3BucketNamesWithoutDoubleDash) {
-  for (const char* good : {"abc", "debian", "my.site.org", "a-b-c", "1ab"}) EXPECT_TRUE(validate_volume_name(good)) << good;
-  for (const char* bad : {"", "ab", "Abc", "a_b", "-ab", "ab-", "a--b", "a..b", "192.168.0.1", "api", "metrics", "a/b", "a@b"})
+  for (const char* good : {"abc", "debian", "my.site.org", "a-b-c", "1ab"})
+    EXPECT_TRUE(validate_volume_name(good)) << good;
+  for (const char* bad :
+       {"", "ab", "Abc", "a_b", "-ab", "ab-", "a--b", "a..b", "192.168.0.1", "api", "metrics", "a/b", "a@b"})
     EXPECT_FALSE(validate_volume_name(bad)) << bad;
   EXPECT_FALSE(validate_volume_name(std::string(64, 'a')));
 }

@@ -91,7 +91,8 @@ Result<ReleaseRecord> Repository::release(const Volume& volume, ReleaseNumber nu
   return ReleaseRecord::decode(*bytes);
 }
 
-Result<std::vector<ReleaseRecord>> Repository::releases(const Volume& volume, ReleaseNumber before, size_t limit) const {
+Result<std::vector<ReleaseRecord>> Repository::releases(const Volume& volume, ReleaseNumber before,
+                                                        size_t limit) const {
   std::vector<ReleaseRecord> out;
   uint64_t number = before ? before.value - 1 : volume.record.last_release.value;
   for (; number > 0 && out.size() < limit; --number) {
@@ -106,7 +107,8 @@ Result<std::vector<ReleaseRecord>> Repository::releases(const Volume& volume, Re
 Result<DraftRecord> Repository::draft(const Volume& volume, DraftId id) const {
   TRY(auto bytes, database_.get(schema::draft(volume.record.id, id)));
   if (!bytes)
-    return fail(Code::NotFound, fmt::format("volume '{}' has no draft {} (published, dropped or expired)", volume.record.name, id.value));
+    return fail(Code::NotFound, fmt::format("volume '{}' has no draft {} (published, dropped or expired)",
+                                            volume.record.name, id.value));
   return DraftRecord::decode(*bytes);
 }
 
@@ -151,8 +153,7 @@ Result<RetentionInput> Repository::retention_input(const Volume& volume) const {
   TRY_DO(rows->status());
   const Bytes holds = schema::hold(id, ReleaseNumber(), "").substr(0, 9);
   auto held = database_.iterate(holds, schema::end_of(holds));
-  for (; held->valid(); held->next())
-    out.held.insert(ReleaseNumber(schema::from_big_endian(held->key().substr(9, 8))));
+  for (; held->valid(); held->next()) out.held.insert(ReleaseNumber(schema::from_big_endian(held->key().substr(9, 8))));
   TRY_DO(held->status());
   TRY(const auto open_drafts, drafts(volume));
   for (const DraftRecord& draft : open_drafts) out.draft_bases.insert(draft.base);
@@ -200,13 +201,14 @@ Result<Flip> Repository::flip_at(const Volume& volume, std::string_view channel,
     if (flip.at <= time) break;
   }
   TRY_DO(rows->status());
-  return fail(Code::NotFound, fmt::format("channel '{}' of '{}' had no release at {}", printable(channel), volume.record.name,
-                                          format_iso8601(time)));
+  return fail(Code::NotFound, fmt::format("channel '{}' of '{}' had no release at {}", printable(channel),
+                                          volume.record.name, format_iso8601(time)));
 }
 
 Result<std::optional<Reply>> Repository::earlier_reply(const Caller& caller, const Body& body) const {
   if (caller.idempotency_key.empty()) return std::optional<Reply>();
-  TRY(auto bytes, database_.get(schema::reply(caller.name, static_cast<uint8_t>(body.index()), caller.idempotency_key)));
+  TRY(auto bytes,
+      database_.get(schema::reply(caller.name, static_cast<uint8_t>(body.index()), caller.idempotency_key)));
   if (!bytes) return std::optional<Reply>();
   TRY(auto reply, Reply::decode(*bytes));
   return std::optional<Reply>(std::move(reply));
@@ -292,7 +294,8 @@ Result<Reply> Repository::transact(const Caller& caller, const Volume& volume,
   for (int attempt = 0;; ++attempt) {
     Transaction transaction(nodes_, database_.snapshot(), volume);
     TRY_DO(body(transaction));
-    const bool conditional = std::ranges::any_of(transaction.write_.layers, [](const auto& w) { return !w.seen.empty(); });
+    const bool conditional =
+        std::ranges::any_of(transaction.write_.layers, [](const auto& w) { return !w.seen.empty(); });
     if (std::ranges::all_of(transaction.write_.layers, [](const auto& w) { return w.edits.empty(); })) return Reply{};
     auto reply = submit(caller, std::move(transaction.write_));
     if (!reply && reply.error().code == Code::Conflict && conditional && attempt < kWriteAttempts) continue;
@@ -303,31 +306,33 @@ Result<Reply> Repository::transact(const Caller& caller, const Volume& volume,
 Result<Written> Repository::write(const Caller& caller, const Target& target, const std::vector<Condition>& conditions,
                                   const std::vector<Put>& puts) {
   if (!target.writable())
-    return fail(Code::Denied, fmt::format("'{}' is a release and can't be written: write to the head or to a draft", target.text));
+    return fail(Code::Denied,
+                fmt::format("'{}' is a release and can't be written: write to the head or to a draft", target.text));
   TRY(auto reply, transact(caller, *target.volume, [&](Transaction& transaction) -> Result<void> {
-    for (const Condition& condition : conditions) {
-      TRY(auto entry, transaction.get(target.layer, condition.key));
-      if (condition.if_match && !matches(*condition.if_match, entry))
-        return fail(Code::Conflict, fmt::format("key '{}' does not match If-Match", printable(condition.key)));
-      if (condition.if_none_match && matches(*condition.if_none_match, entry))
-        return fail(Code::Conflict, fmt::format("key '{}' matches If-None-Match", printable(condition.key)));
-    }
-    for (const Put& put : puts) {
-      if (put.entry) {
-        TRY_DO(transaction.put(target.layer, put.key, *put.entry));
-      } else {
-        TRY_DO(validate_key(put.key));
-        transaction.remove(target.layer, put.key);
-      }
-    }
-    return {};
-  }));
+        for (const Condition& condition : conditions) {
+          TRY(auto entry, transaction.get(target.layer, condition.key));
+          if (condition.if_match && !matches(*condition.if_match, entry))
+            return fail(Code::Conflict, fmt::format("key '{}' does not match If-Match", printable(condition.key)));
+          if (condition.if_none_match && matches(*condition.if_none_match, entry))
+            return fail(Code::Conflict, fmt::format("key '{}' matches If-None-Match", printable(condition.key)));
+        }
+        for (const Put& put : puts) {
+          if (put.entry) {
+            TRY_DO(transaction.put(target.layer, put.key, *put.entry));
+          } else {
+            TRY_DO(validate_key(put.key));
+            transaction.remove(target.layer, put.key);
+          }
+        }
+        return {};
+      }));
   const VolumeId id = target.volume->record.id;
   if (!reply.slot) {  // there was nothing to write
     TRY(auto now, token(target));
     return Written{{}, now, now};
   }
-  return Written{reply.slot, layer_token(id, target.layer, reply.slot), layer_token(id, target.layer, Slot(reply.number))};
+  return Written{reply.slot, layer_token(id, target.layer, reply.slot),
+                 layer_token(id, target.layer, Slot(reply.number))};
 }
 
 Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t number) {

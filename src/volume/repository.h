@@ -30,9 +30,9 @@ struct Caller {
 /// What a name after '@' means: nothing = head, "42", "draft-7", a channel, or a tag.
 struct Target {
   std::shared_ptr<const Volume> volume;
-  uint64_t layer = kHeadLayer;                 // where writes go, when writable()
-  std::optional<ReleaseNumber> release;        // set: an immutable release
-  Bytes text;                                  // as asked, for messages
+  uint64_t layer = kHeadLayer;           // where writes go, when writable()
+  std::optional<ReleaseNumber> release;  // set: an immutable release
+  Bytes text;                            // as asked, for messages
   bool writable() const { return !release; }
 };
 
@@ -52,14 +52,14 @@ struct Put {
 };
 
 struct Written {
-  Slot slot;    // position token of the write
+  Slot slot;       // position token of the write
   Bytes token;     // of the layer just after it (layer_token)
   Bytes previous;  // and just before it: nobody else wrote between two writes whose tokens meet
 };
 
 struct SealOptions {
-  uint64_t edits = 50'000;       // a layer with more unsealed edits, or
-  uint64_t bytes = 32u << 20;    // more bytes of them, is sealed in the background
+  uint64_t edits = 50'000;     // a layer with more unsealed edits, or
+  uint64_t bytes = 32u << 20;  // more bytes of them, is sealed in the background
 };
 
 /// One attempt at a set of edits to a volume's layers, over one state of them.
@@ -97,8 +97,8 @@ class Transaction {
 /// Thread-safe; calls block until durable. Everything it refers to outlives it.
 class Repository {
  public:
-  Repository(replica::Group& group, const replica::Database& database, const PublishedState& state, chunk::ChunkStore& chunks,
-             tree::NodeStore& nodes, const Clock& clock);
+  Repository(replica::Group& group, const replica::Database& database, const PublishedState& state,
+             chunk::ChunkStore& chunks, tree::NodeStore& nodes, const Clock& clock);
 
   const PublishedState& published() const { return state_; }
   chunk::ChunkStore& chunks() const { return chunks_; }
@@ -135,9 +135,9 @@ class Repository {
   /// What a command gave, told on a thread of the group's: do little there.
   using Replied = std::function<void(Result<Reply>)>;
   void submit_async(const Caller& caller, Body body, Replied replied);
-  /// Reads and writes that hold together: `body` reads through the transaction and says what to write; it runs again when
-  /// something it read changed before its turn came. Its error ends the transaction with nothing written. `async`: `body`
-  /// runs here, the rest and further attempts elsewhere.
+  /// Reads and writes that hold together: `body` reads through the transaction and says what to write; it runs again
+  /// when something it read changed before its turn came. Its error ends the transaction with nothing written. `async`:
+  /// `body` runs here, the rest and further attempts elsewhere.
   Result<Reply> transact(const Caller& caller, const Volume& volume,
                          const std::function<Result<void>(Transaction&)>& body);
   /// Atomic: all puts and removals, or none. Conditions are exact. Chunks that the entries name must be synced before.
@@ -167,7 +167,8 @@ class Repository {
   chunk::ChunkStore& chunks_;
   tree::NodeStore& nodes_;
   const Clock& clock_;
-  // Guards `volume_locks_`; the locks themselves order whole publishes, which would else race to the same release number.
+  // Guards `volume_locks_`; the locks themselves order whole publishes, which would else race to the same release
+  // number.
   std::mutex mutex_;
   std::map<VolumeId, std::unique_ptr<std::mutex>> volume_locks_;
 };

@@ -99,7 +99,8 @@ TEST(Repository, BatchesAreAllOrNothing) {
                                        {{"b", cell.file("2")}, {"a", std::nullopt}});
   EXPECT_FALSE(refused);
   EXPECT_EQ(read_all(cell, "repo"), (std::map<Bytes, Bytes>{{"a", "1"}}));
-  auto bad_key = cell.repository.write(cell.caller, cell.target("repo"), {}, {{"b", cell.file("2")}, {"", std::nullopt}});
+  auto bad_key =
+      cell.repository.write(cell.caller, cell.target("repo"), {}, {{"b", cell.file("2")}, {"", std::nullopt}});
   ASSERT_FALSE(bad_key);
   EXPECT_EQ(bad_key.error().code, Code::Invalid);
   EXPECT_EQ(read_all(cell, "repo").size(), 1u);
@@ -138,7 +139,8 @@ TEST(Repository, FlipsOfSeveralVolumesAreOneCommit) {
     cell.release(name, "testing");
   }
   Commit both;
-  both.flips = {{"apt-repo", "current", ReleaseNumber(2), ReleaseNumber(1)}, {"rpm-repo", "current", ReleaseNumber(2), ReleaseNumber(9)}};
+  both.flips = {{"apt-repo", "current", ReleaseNumber(2), ReleaseNumber(1)},
+                {"rpm-repo", "current", ReleaseNumber(2), ReleaseNumber(9)}};
   auto refused = cell.repository.submit(cell.caller, both);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::Conflict);
@@ -186,7 +188,9 @@ TEST(Repository, IdempotencyKeysReturnTheFirstReply) {
 TEST(Repository, RepliesAreForgottenAfterADay) {
   TestCell cell;
   cell.create("repo");
-  const auto open = [&](const Bytes& key) { return cell.repository.submit({"tester", key}, OpenDraft{"repo", {}, {}, ""}); };
+  const auto open = [&](const Bytes& key) {
+    return cell.repository.submit({"tester", key}, OpenDraft{"repo", {}, {}, ""});
+  };
   const auto first = open("a");
   cell.clock.advance_seconds(25 * 3600);
   ASSERT_TRUE(open("b"));  // drops the old one
@@ -209,7 +213,8 @@ TEST(Repository, DraftsAreIsolatedAndExpireOnlyWhenIdle) {
   cell.clock.advance_seconds(10);
   cell.put("repo@draft-1", "c", "3");
   EXPECT_FALSE(cell.repository.submit(cell.caller, ExpireDraft{"repo", DraftId(1), before}));
-  EXPECT_TRUE(cell.repository.submit(cell.caller, ExpireDraft{"repo", DraftId(1), UnixMicros{cell.clock.wall().value + 1'000'000}}));
+  EXPECT_TRUE(cell.repository.submit(cell.caller,
+                                     ExpireDraft{"repo", DraftId(1), UnixMicros{cell.clock.wall().value + 1'000'000}}));
   EXPECT_FALSE(cell.repository.resolve("repo@draft-1"));
 }
 
@@ -256,7 +261,8 @@ TEST(Repository, ChannelAtATimeComesFromTheWholeHistory) {
   cell.release("repo");
   const auto v = cell.target("repo").volume;
   EXPECT_EQ(cell.repository.flip_at(*v, "current", UnixMicros{then.value + 60'000'000})->release.value, 1u);
-  EXPECT_EQ(cell.repository.flip_at(*v, "current", UnixMicros{cell.clock.wall().value + 60'000'000})->release.value, 2u);
+  EXPECT_EQ(cell.repository.flip_at(*v, "current", UnixMicros{cell.clock.wall().value + 60'000'000})->release.value,
+            2u);
   EXPECT_FALSE(cell.repository.flip_at(*v, "current", UnixMicros{then.value - 3'600'000'000}));
 }
 
@@ -293,7 +299,8 @@ RC_GTEST_PROP(Repository, HeadAgreesWithAModel, ()) {
   TestCell cell;
   cell.create("repo");
   std::map<Bytes, Bytes> model;
-  const auto steps = *rc::gen::container<std::vector<std::pair<int, int>>>(rc::gen::pair(rc::gen::inRange(0, 12), rc::gen::inRange(0, 6)));
+  const auto steps = *rc::gen::container<std::vector<std::pair<int, int>>>(
+      rc::gen::pair(rc::gen::inRange(0, 12), rc::gen::inRange(0, 6)));
   for (const auto& [key, action] : steps) {
     const Bytes name = "k" + std::to_string(key);
     switch (action) {

@@ -35,7 +35,9 @@ Bytes edit(VolumeId volume, uint64_t layer, uint64_t generation, ByteView key) {
 Bytes draft(VolumeId volume, DraftId draft) { return numbered('D', volume) + big_endian(draft.value); }
 Bytes release(VolumeId volume, ReleaseNumber release) { return numbered('R', volume) + big_endian(release.value); }
 Bytes flips(VolumeId volume, ByteView channel) { return numbered('F', volume).append(channel) + Bytes(1, '\0'); }
-Bytes flip(VolumeId volume, ByteView channel, uint64_t sequence) { return flips(volume, channel) + big_endian(~sequence); }
+Bytes flip(VolumeId volume, ByteView channel, uint64_t sequence) {
+  return flips(volume, channel) + big_endian(~sequence);
+}
 Bytes tag(VolumeId volume, ByteView tag) { return numbered('T', volume).append(tag); }
 Bytes hold(VolumeId volume, ReleaseNumber release, ByteView name) {
   return (numbered('H', volume) + big_endian(release.value)).append(name);
@@ -88,15 +90,17 @@ uint64_t delta_hash(ByteView raw_edit) { return xxh3(raw_edit); }
 Result<Layer> read_layer(const replica::Reader& state, VolumeId volume, uint64_t number) {
   TRY(auto bytes, state.get(layer(volume, number)));
   if (!bytes && is_own_layer(number)) return Layer{};
-  if (!bytes) return fail(Code::NotFound, number == kHeadLayer ? "volume has no head" : fmt::format("no draft {}", number));
+  if (!bytes)
+    return fail(Code::NotFound, number == kHeadLayer ? "volume has no head" : fmt::format("no draft {}", number));
   Decoder in(*bytes);
   Layer out = Layer::decode(in);
-  if (!in.done()) return fail(Code::Corrupt, fmt::format("layer record {} of volume {}: malformed", number, volume.value));
+  if (!in.done())
+    return fail(Code::Corrupt, fmt::format("layer record {} of volume {}: malformed", number, volume.value));
   return out;
 }
 
-Result<std::optional<Bytes>> newest_edit(const replica::Reader& state, VolumeId volume, uint64_t layer, const Layer& record,
-                                         ByteView key) {
+Result<std::optional<Bytes>> newest_edit(const replica::Reader& state, VolumeId volume, uint64_t layer,
+                                         const Layer& record, ByteView key) {
   TRY(auto active, state.get(edit(volume, layer, record.active, key)));
   if (active || record.frozen == 0) return active;
   return state.get(edit(volume, layer, record.frozen, key));

@@ -12,8 +12,9 @@
 
 namespace hailstone::volume {
 
-inline constexpr size_t kFlipsHeldMax = 8192;  // of a channel, in memory: bounds the overlay and Last-Modified's look back
-inline constexpr size_t kFlipsHeldMin = 64;    // kept even when out of grace
+inline constexpr size_t kFlipsHeldMax =
+    8192;  // of a channel, in memory: bounds the overlay and Last-Modified's look back
+inline constexpr size_t kFlipsHeldMin = 64;  // kept even when out of grace
 
 using Flips = std::shared_ptr<const std::vector<Flip>>;  // oldest first; the last one is in force; never empty
 
@@ -32,8 +33,8 @@ struct Volume {
 struct State {
   std::map<Bytes, std::shared_ptr<const Volume>, std::less<>> volumes;
   std::map<Bytes, std::shared_ptr<const AccessKey>, std::less<>> keys;
-  Slot slot;            // the last command it shows
-  UnixMicros time;      // that command's time
+  Slot slot;        // the last command it shows
+  UnixMicros time;  // that command's time
 
   std::shared_ptr<const Volume> find(std::string_view name) const {
     const auto it = volumes.find(name);
@@ -41,8 +42,8 @@ struct State {
   }
 };
 
-/// Hands the current State from the one applying thread to all readers. The mutex guards a pointer copy; readers take it
-/// only when `version` has moved (StateCache), so a quiet repository costs them one load per request.
+/// Hands the current State from the one applying thread to all readers. The mutex guards a pointer copy; readers take
+/// it only when `version` has moved (StateCache), so a quiet repository costs them one load per request.
 class PublishedState {
  public:
   void publish(std::shared_ptr<const State> state) {

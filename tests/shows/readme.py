@@ -25,11 +25,12 @@ def run(quick=False):
         session = text[text.index("## Five minutes"):]
         script = "\n".join(blocks(session, "sh"))
         assert script.strip(), "README.md has no session"
-        port = free_port()
+        port, s3_port = free_port(), free_port()
         log = open(place / "run.log", "wb")
         started = time.monotonic()
-        # The one thing changed: the port, since 8080 may be taken on the machine that tests.
-        node = subprocess.Popen(["./dev", "run", "--listen", f"127.0.0.1:{port}"], cwd=clone, stdout=log, stderr=log, start_new_session=True)
+        # The one thing changed: the ports, since 8080 and 8081 may be taken on the machine that tests.
+        node = subprocess.Popen(["./dev", "run", "--listen", f"127.0.0.1:{port}", "--set", f"s3.port={s3_port}"],
+                                cwd=clone, stdout=log, stderr=log, start_new_session=True)
         try:
             while "is ready" not in (place / "run.log").read_text(errors="replace"):
                 assert node.poll() is None, "./dev run ended:\n" + (place / "run.log").read_text(errors="replace")[-3000:]
@@ -42,7 +43,7 @@ def run(quick=False):
             home = place / "home"
             home.mkdir()
             path = f"{clone}/build/release/src/cli:{os.environ['PATH']}"
-            script = script.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+            script = script.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("127.0.0.1:8081", f"127.0.0.1:{s3_port}")
             done = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], cwd=clone, capture_output=True, text=True, timeout=300,
                                   env=dict(os.environ, **environment, HOME=str(home), XDG_CACHE_HOME=str(home / ".cache"), PATH=path))
             assert done.returncode == 0, f"the session failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"

@@ -51,6 +51,13 @@ bool ignores_public_acls(const Bucket& bucket) {
   return block && block->ignore_acls;
 }
 
+Answer<> require_expected_owner(const Call& call, const Bucket& bucket, std::string_view header) {
+  const auto expected = call.field(header);
+  const auto owner = Identity::owner_named(bucket.documents->owner);
+  if (!expected || *expected == owner.id) return {};
+  return refusal(ErrorCode::AccessDenied, fmt::format("Access Denied: '{}' is not owned by '{}'", bucket.text(), printable(*expected)));
+}
+
 Need need_of(Operation operation, bool with_version) {
   switch (operation) {
     case Operation::ListBuckets: return {"s3:ListAllMyBuckets", Role::Reader, {}};

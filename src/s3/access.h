@@ -18,6 +18,9 @@ Need need_of(s3proto::Operation operation, bool with_version);
 Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std::string_view resource_key,
                    const volume::Entry* entry);
 
+/// AccessDenied when the header of that name says another owner than the bucket's.
+Answer<> require_expected_owner(const Call& call, const Bucket& bucket, std::string_view header);
+
 /// Whether public access is blocked for ACLs of this bucket.
 bool ignores_public_acls(const Bucket& bucket);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "s3auth/aws_chunked.h"
 
@@ -26,13 +27,10 @@ class PlainReader final : public BodyReader {
  public:
   explicit PlainReader(http::RequestBody& body) : body_(body) {}
 
-  http::Task<Answer<>> read(Bytes& out, size_t most) override {
-    const size_t before = out.size();
-    out.resize(before + most);
-    auto count = co_await body_.read_some(out.data() + before, most);
-    out.resize(before + (count ? *count : 0));
+  http::Task<Answer<size_t>> read(char* out, size_t size) override {
+    auto count = co_await body_.read_some(out, size);
     if (!count) co_return std::unexpected(lost(count.error()));
-    co_return Answer<>();
+    co_return *count;
   }
   const std::vector<s3auth::Trailer>& trailer() const override { return none_; }
 
@@ -45,29 +43,33 @@ class ChunkedReader final : public BodyReader {
  public:
   ChunkedReader(http::RequestBody& body, s3auth::AwsChunkedDecoder decoder) : body_(body), decoder_(std::move(decoder)) {}
 
-  http::Task<Answer<>> read(Bytes& out, size_t most) override {
-    const size_t before = out.size();
-    while (out.size() == before) {
+  http::Task<Answer<size_t>> read(char* out, size_t size) override {
+    size_t filled = 0;
+    while (filled == 0) {
       if (raw_.empty()) {
         buffer_.resize(kReadBytes);
         auto count = co_await body_.read_some(buffer_.data(), buffer_.size());
         if (!count) co_return std::unexpected(lost(count.error()));
         if (*count == 0) {
           CO_TRY_DO(decoder_.finish());
-          co_return Answer<>();
+          co_return size_t{0};
         }
         raw_ = ByteView(buffer_.data(), *count);
       }
-      while (!raw_.empty() && out.size() - before < most) {
-        const auto step = decoder_.step(raw_);
+      while (!raw_.empty() && filled < size) {
+        // No more than fits: what is framing takes no room, so a step may always go ahead.
+        const auto step = decoder_.step(raw_.substr(0, size - filled));
         if (step.state == s3auth::AwsChunkedDecoder::State::Rejected)
           co_return std::unexpected(Refused(decoder_.refusal()));
-        if (step.state == s3auth::AwsChunkedDecoder::State::Data) out.append(step.data);
+        if (step.state == s3auth::AwsChunkedDecoder::State::Data) {
+          std::memcpy(out + filled, step.data.data(), step.data.size());
+          filled += step.data.size();
+        }
         raw_.remove_prefix(step.consumed);
         if (step.consumed == 0) raw_ = {};
       }
     }
-    co_return Answer<>();
+    co_return filled;
   }
   const std::vector<s3auth::Trailer>& trailer() const override { return decoder_.trailer(); }
 
@@ -125,26 +127,29 @@ Answer<> too_large(const Expected& expected, uint64_t bytes) {
 
 // Fills a piece; shorter than kPieceBytes at the end of the body only.
 http::Task<Answer<std::shared_ptr<Bytes>>> read_piece(BodyReader& reader) {
-  auto piece = std::make_shared<Bytes>();
-  piece->reserve(kPieceBytes);
-  while (piece->size() < kPieceBytes) {
-    const size_t before = piece->size();
-    auto read = co_await reader.read(*piece, kPieceBytes - before);
-    if (!read) co_return std::unexpected(std::move(read).error());
-    if (piece->size() == before) break;
+  auto piece = std::make_shared<Bytes>(kPieceBytes, '\0');
+  size_t filled = 0;
+  while (filled < kPieceBytes) {
+    auto count = co_await reader.read(piece->data() + filled, kPieceBytes - filled);
+    if (!count) co_return std::unexpected(std::move(count).error());
+    if (*count == 0) break;
+    filled += *count;
   }
+  piece->resize(filled);
   co_return piece;
 }
 
 http::Task<Answer<Stored>> store_small(const Call& call, BodyReader& reader, const Expected& expected) {
-  Bytes bytes;
-  bytes.reserve(*expected.bytes + 1);
-  for (;;) {
-    const size_t before = bytes.size();
-    auto read = co_await reader.read(bytes, *expected.bytes + 1 - before);
-    if (!read) co_return std::unexpected(std::move(read).error());
-    if (bytes.size() == before) break;
-    if (bytes.size() > *expected.bytes) co_return refusal(ErrorCode::InvalidRequest, "the body is longer than it was said to be");
+  Bytes bytes(*expected.bytes + 1, '\0');
+  for (size_t filled = 0;;) {
+    auto count = co_await reader.read(bytes.data() + filled, bytes.size() - filled);
+    if (!count) co_return std::unexpected(std::move(count).error());
+    filled += *count;
+    if (filled > *expected.bytes)
+      co_return refusal(ErrorCode::InvalidRequest, "the body is longer than it was said to be");
+    if (*count > 0) continue;
+    bytes.resize(filled);
+    break;
   }
   s3proto::ChecksumSet sums;
   add_checksums(call, expected, sums);
@@ -262,11 +267,11 @@ http::Task<Answer<Stored>> store_body(const Call& call, http::BlockingPool& pool
 http::Task<Answer<Bytes>> read_document(const Call& call, http::RequestBody& body, uint64_t bytes_max) {
   Bytes out;
   CO_TRY(auto reader, body_reader(call, body));
-  for (;;) {
-    const size_t before = out.size();
-    auto read = co_await reader->read(out, std::min<uint64_t>(kReadBytes, bytes_max + 1 - before));
-    if (!read) co_return std::unexpected(std::move(read).error());
-    if (out.size() == before) break;
+  for (Bytes buffer(kReadBytes, '\0');;) {
+    auto count = co_await reader->read(buffer.data(), buffer.size());
+    if (!count) co_return std::unexpected(std::move(count).error());
+    if (*count == 0) break;
+    out.append(buffer, 0, *count);
     if (out.size() > bytes_max) co_return refusal(ErrorCode::MaxMessageLengthExceeded);
   }
   Expected expected;

@@ -32,8 +32,8 @@ struct Stored {
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
-  /// Appends at most `most` bytes to `out`; nothing appended: the end, checked.
-  virtual http::Task<Answer<>> read(Bytes& out, size_t most) = 0;
+  /// At least one byte, at most `size`; 0: the end, checked.
+  virtual http::Task<Answer<size_t>> read(char* out, size_t size) = 0;
   /// After the end: checksums that came in a trailer.
   virtual const std::vector<s3auth::Trailer>& trailer() const = 0;
 };

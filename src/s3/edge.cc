@@ -9,6 +9,7 @@
 #include "s3/listing.h"
 #include "s3/multipart.h"
 #include "s3/objects.h"
+#include "s3/unbuilt.h"
 #include "s3/writing.h"
 #include "s3auth/authenticate.h"
 
@@ -91,8 +92,10 @@ Answer<http::Response> run(const Call& call, const std::optional<s3proto::Bucket
   return std::unexpected(Refused(s3proto::not_implemented(call.operation).error()));
 }
 
-bool is_slow(Operation operation) {
-  return operation == Operation::CompleteMultipartUpload || operation == Operation::UploadPartCopy;
+// May read a whole object.
+bool is_slow(const Call& call) {
+  return call.operation == Operation::CompleteMultipartUpload || call.operation == Operation::UploadPartCopy ||
+         (call.operation == Operation::CopyObject && call.field("x-amz-checksum-algorithm"));
 }
 
 }  // namespace
@@ -123,6 +126,9 @@ class Handler final : public http::Handler {
     response.headers.add("x-amz-request-id", id);
     response.headers.add("x-amz-id-2", "hailstone");
     add_cors(*call, response);
+    // botocore takes an answer that no 100 came before for the answer to its next request with Expect as well, unless the
+    // connection ends in between. An empty body is answered so.
+    if (request.head.content_length == 0 && call->field("Expect")) response.close = true;
     co_return response;
   }
 
@@ -226,7 +232,9 @@ class Handler final : public http::Handler {
         // Whether a bucket exists is not told to strangers who may make none.
         co_return std::unexpected(std::move(opened).error());
       }
+      CO_TRY_DO(require_expected_owner(call, *call.bucket, "x-amz-expected-bucket-owner"));
     }
+    CO_TRY_DO(refuse_unbuilt_fields(call));
     if (answers_at_once(call.operation)) co_return run(call, name, "");
     switch (call.operation) {
       case Operation::PutObject: co_return co_await put_object(call, edge_.pool_, request.body);
@@ -243,7 +251,7 @@ class Handler final : public http::Handler {
       if (!read) co_return std::unexpected(std::move(read).error());
       document = *std::move(read);
     }
-    http::BlockingPool& pool = is_slow(call.operation) ? edge_.slow_pool_ : edge_.pool_;
+    http::BlockingPool& pool = is_slow(call) ? edge_.slow_pool_ : edge_.pool_;
     auto done = co_await http::offload(pool, [self = call.shared_from_this(), name, document = std::move(document)]() -> Result<Answer<http::Response>> {
       return run(*self, name, document);
     });

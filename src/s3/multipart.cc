@@ -217,6 +217,7 @@ Answer<http::Response> upload_part_copy(const Call& call) {
   Bucket from{.name = name, .target = {}, .documents = {}};
   TRY(from.target, resolve_bucket(call.repository(), *call.state, name));
   TRY(from.documents, parse_documents(*from.target.volume));
+  TRY_DO(require_expected_owner(call, from, "x-amz-source-expected-bucket-owner"));
   const auto version = source.version_id ? std::optional<std::string_view>(*source.version_id) : std::nullopt;
   TRY(const Object object, find_object_in(call, from, source.key, version, need_of(s3proto::Operation::GetObject, version.has_value())));
   if (check_conditions(call.field("x-amz-copy-source-if-match"), call.field("x-amz-copy-source-if-none-match"),

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "http/conditional.h"
+#include "http/grammar.h"
 #include "http/mime.h"
 #include "http/range.h"
 #include "s3/content_body.h"
@@ -81,6 +82,7 @@ Answer<Object> find_object_in(const Call& call, const Bucket& bucket, const std:
                               std::optional<std::string_view> version, const Need& need) {
   std::optional<Object> object;
   std::optional<Refused> missing;
+  if (version) TRY_DO(require_version_id(*version));
   if (version && bucket.is_head() && (bucket.versioned() || *version != kNullVersion)) {
     std::optional<FoundVersion> found;
     TRY_DO(look(call, bucket.volume(), [&](volume::Transaction& transaction) -> Result<void> {
@@ -135,7 +137,7 @@ std::optional<Refused> check_conditions(std::optional<std::string_view> if_match
                                         int64_t modified_seconds) {
   const Bytes quoted = "\"" + etag + "\"";
   const auto names = [&](std::string_view list) {
-    return http::etag_listed(list, quoted, http::Compare::Weak) || s3proto::unquoted_etag(list) == etag;
+    return http::trim(list) == "*" || http::etag_listed(list, quoted, http::Compare::Weak) || s3proto::unquoted_etag(list) == etag;
   };
   const auto failed = [](std::string_view condition) {
     Refused refused(ErrorCode::PreconditionFailed);
@@ -273,7 +275,9 @@ Answer<http::Response> get_object(const Call& call) {
     if (call.field("Range")) return refusal(ErrorCode::InvalidRequest, "Cannot specify both Range header and partNumber query parameter");
     TRY(const auto parts, entry.object ? read_parts(call.repository().chunks(), *entry.object) : std::vector<StoredPart>());
     const uint64_t count = std::max<uint64_t>(parts.size(), 1);
-    if (*part_number == 0 || *part_number > count) {
+    if (*part_number == 0)
+      return refusal(ErrorCode::InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive");
+    if (*part_number > count) {
       Refused refused(ErrorCode::InvalidPartNumber);
       refused.with("PartNumberRequested", std::to_string(*part_number)).with("ActualPartCount", std::to_string(count));
       return std::unexpected(std::move(refused));

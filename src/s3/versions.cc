@@ -77,6 +77,14 @@ Bytes version_id(const Entry& entry) {
   return entry.object->version;
 }
 
+Answer<> require_version_id(std::string_view id) {
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (id == kNullVersion || (id.size() == 16 && std::ranges::all_of(id, is_hex))) return {};
+  Refused refused(s3proto::ErrorCode::InvalidArgument, "Invalid version id specified");
+  refused.with("ArgumentName", "versionId").with("ArgumentValue", printable(id));
+  return std::unexpected(std::move(refused));
+}
+
 Bytes version_key(ByteView key, int64_t order) {
   return prefix_of(key) + volume::schema::big_endian(~static_cast<uint64_t>(order));
 }
@@ -111,7 +119,8 @@ Result<Written> delete_object(Transaction& transaction, uint64_t layer, Versioni
   }
   TRY(auto current, transaction.get(layer, key));
   TRY(const int64_t order, next_order(transaction, key, current, now));
-  if (current) transaction.remove(layer, key);
+  // Where nothing is current, too: a put at the same time saw just that, and must look again to come after the marker.
+  transaction.remove(layer, key);
   TRY_DO(step_back(transaction, versioning, key, std::move(current)));
   Entry marker;
   marker.content.sha256 = sha256("");

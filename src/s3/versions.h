@@ -18,6 +18,9 @@ Bytes version_key(ByteView key, int64_t order);
 /// The object's key of a version key.
 ByteView key_of_version(ByteView version_key);
 
+/// InvalidArgument for what cannot be a version's id.
+Answer<> require_version_id(std::string_view id);
+
 struct Written {
   Bytes version;               // empty: the bucket does not keep versions
   bool delete_marker = false;  // made, or removed

@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <map>
 
 #include "base/bytes.h"
 #include "http/grammar.h"
+#include "s3/unbuilt.h"
 #include "s3/versions.h"
 #include "s3auth/form_decoder.h"
 #include "s3auth/post_policy.h"
@@ -200,8 +204,6 @@ std::vector<std::pair<Bytes, Bytes>> metadata_of(const http::RequestHead& head) 
 
 Answer<Entry> entry_of_headers(const Call& call, const FieldLookup& field,
                                const std::vector<std::pair<Bytes, Bytes>>& metadata) {
-  for (const char* name : {"x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm"})
-    if (field(name)) return refusal(ErrorCode::NotImplemented, fmt::format("{}: this server does not encrypt objects", name));
   if (const auto storage = field("x-amz-storage-class"); storage && *storage != "STANDARD")
     return refusal(ErrorCode::InvalidStorageClass, fmt::format("there is one storage class here, STANDARD, not '{}'", *storage));
   Entry entry;
@@ -321,29 +323,34 @@ namespace {
 // The file part of a form, as a body.
 class FormReader final : public BodyReader {
  public:
+  static constexpr size_t kDelimiterBytesMax = 80;  // held back by the decoder, given out with what follows
+
   FormReader(http::RequestBody& body, s3auth::FormDecoder& decoder, Bytes rest)
       : body_(body), decoder_(decoder), raw_bytes_(std::move(rest)), raw_(raw_bytes_) {}
 
-  http::Task<Answer<>> read(Bytes& out, size_t most) override {
-    const size_t before = out.size();
-    while (out.size() == before && !ended_) {
+  http::Task<Answer<size_t>> read(char* out, size_t size) override {
+    size_t filled = 0;
+    while (filled == 0 && !ended_) {
       if (raw_.empty()) {
         raw_bytes_.resize(64u << 10);
         auto count = co_await body_.read_some(raw_bytes_.data(), raw_bytes_.size());
         if (!count) co_return std::unexpected(Refused(ErrorCode::IncompleteBody, count.error().message));
         if (*count == 0) {
           CO_TRY_DO(decoder_.finish());
-          co_return Answer<>();
+          break;
         }
         raw_ = ByteView(raw_bytes_).substr(0, *count);
       }
-      const auto step = decoder_.step(raw_.substr(0, std::min(raw_.size(), most)));
+      const auto step = decoder_.step(raw_.substr(0, std::min(raw_.size(), size - std::min<size_t>(size / 2, kDelimiterBytesMax))));
       if (step.state == s3auth::FormDecoder::State::Rejected) co_return std::unexpected(Refused(decoder_.refusal()));
-      if (step.state == s3auth::FormDecoder::State::Data) out.append(step.data);
+      if (step.state == s3auth::FormDecoder::State::Data) {
+        std::memcpy(out + filled, step.data.data(), step.data.size());
+        filled += step.data.size();
+      }
       if (step.state == s3auth::FormDecoder::State::End) ended_ = true;
       raw_.remove_prefix(step.consumed);
     }
-    co_return Answer<>();
+    co_return filled;
   }
   const std::vector<s3auth::Trailer>& trailer() const override { return none_; }
 
@@ -411,6 +418,7 @@ Responding post_object(Call& call, http::BlockingPool& pool, http::RequestBody& 
   CO_TRY_DO(require_writable(*call.bucket));
   std::vector<std::pair<Bytes, Bytes>> metadata;
   for (const auto& f : fields) {
+    CO_TRY_DO(refuse_unbuilt_field(f.name));
     const Bytes name = lower(f.name);
     if (name.starts_with("x-amz-meta-")) metadata.emplace_back(name.substr(11), f.value);
   }
@@ -455,6 +463,22 @@ Responding post_object(Call& call, http::BlockingPool& pool, http::RequestBody& 
   co_return response;
 }
 
+namespace {
+
+Result<Bytes> checksum_of_content(chunk::ChunkStore& chunks, const chunk::Content& content, s3proto::ChecksumAlgorithm algorithm) {
+  constexpr uint64_t kStep = 4u << 20;
+  s3proto::ChecksumSet sums;
+  sums.add(algorithm);
+  for (uint64_t at = 0; at < content.bytes; at += kStep) {
+    TRY(const Bytes bytes, chunk::read_content(chunks, content, at, std::min(kStep, content.bytes - at), kStep));
+    sums.update(bytes);
+  }
+  sums.finish();
+  return sums.value(algorithm);
+}
+
+}  // namespace
+
 Answer<http::Response> copy_object(const Call& call) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), call.key(), nullptr));
   TRY_DO(require_writable(*call.bucket));
@@ -463,6 +487,7 @@ Answer<http::Response> copy_object(const Call& call) {
   Bucket from{.name = name, .target = {}, .documents = {}};
   TRY(from.target, resolve_bucket(call.repository(), *call.state, name));
   TRY(from.documents, parse_documents(*from.target.volume));
+  TRY_DO(require_expected_owner(call, from, "x-amz-source-expected-bucket-owner"));
   const std::optional<std::string_view> version = source.version_id ? std::optional<std::string_view>(*source.version_id) : std::nullopt;
   TRY(Object object, find_object_in(call, from, source.key, version, need_of(s3proto::Operation::GetObject, version.has_value())));
   if (auto refused = check_conditions(call.field("x-amz-copy-source-if-match"), call.field("x-amz-copy-source-if-none-match"),
@@ -486,7 +511,12 @@ Answer<http::Response> copy_object(const Call& call) {
   if (directive == "COPY") {
     made.content_type = old.content_type;
     made.metadata = old.metadata;
-    if (old.object) made.object->headers = old.object->headers;
+    // Where a website redirects to is no part of what is copied.
+    constexpr const char* kRedirect = "x-amz-website-redirect-location";
+    const auto redirect = call.field(kRedirect);
+    made.object->headers = old.object ? old.object->headers : decltype(old.object->headers)();
+    made.object->headers.erase(kRedirect);
+    if (redirect) made.object->headers[kRedirect] = *redirect;
   }
   if (tag_directive == "COPY" && old.object) made.object->tags = old.object->tags;
   made.content = old.content;
@@ -505,6 +535,14 @@ Answer<http::Response> copy_object(const Call& call) {
   TRY(const auto kept, call.repository().chunks().touch(ids));
   if (std::ranges::find(kept, false) != kept.end())
     return refusal(ErrorCode::InternalError, fmt::format("a chunk of the source '{}' is lost or damaged", source.key));
+  if (const auto name_asked = call.field("x-amz-checksum-algorithm")) {
+    TRY(const auto algorithm, s3proto::parse_checksum_algorithm(*name_asked));
+    if (made.object->checksum.empty() || made.object->checksum_algorithm != s3proto::checksum_name(algorithm)) {
+      TRY(const Bytes sum, checksum_of_content(call.repository().chunks(), made.content, algorithm));
+      made.object->checksum_algorithm = s3proto::checksum_name(algorithm);
+      made.object->checksum = to_base64(sum);
+    }
+  }
   TRY(const Bytes version_made, commit_object(call, made, {}));
   Bytes body;
   s3proto::CopyAnswer answer{.etag = volume::etag_of(made), .modified = call.now};
@@ -546,6 +584,7 @@ Answer<Deleted> delete_one(const Call& call, Transaction& transaction, const std
     TRY(auto written, delete_object(transaction, bucket.target.layer, versioning_of(bucket), key, call.identity.name(), call.now));
     return Deleted{std::move(written), false};
   }
+  TRY_DO(require_version_id(*version));
   if (!bucket.is_head()) {
     if (*version != kNullVersion) return refusal(ErrorCode::InvalidArgument, "Invalid version id specified");
     transaction.remove(bucket.target.layer, key);
@@ -556,6 +595,28 @@ Answer<Deleted> delete_one(const Call& call, Transaction& transaction, const std
   TRY_DO(check_lock(found->entry, bypass, call.now));
   TRY(auto written, delete_version(transaction, key, *found));
   return Deleted{std::move(written), true};
+}
+
+// One of a Delete document.
+Answer<Deleted> delete_listed(const Call& call, Transaction& transaction, const s3proto::DeleteRequest::Object& object, bool bypass) {
+  TRY_DO(authorize(call, *call.bucket, need_of(call.operation, object.version_id.has_value()), object.key, nullptr));
+  if (object.etag || object.size) {
+    TRY(const auto current, transaction.get(call.bucket->target.layer, object.key));
+    if (current && ((object.etag && *object.etag != "*" && *object.etag != volume::etag_of(*current)) ||
+                    (object.size && *object.size != current->content.bytes)))
+      return refusal(ErrorCode::PreconditionFailed);
+    if (!current && object.etag) return refusal(ErrorCode::NoSuchKey);
+  }
+  const auto version = object.version_id ? std::optional<std::string_view>(*object.version_id) : std::nullopt;
+  return delete_one(call, transaction, object.key, version, bypass);
+}
+
+s3proto::Failure failure_of(const Refused& refused) {
+  s3proto::Failure failure;
+  failure.message = refused.message;
+  for (size_t c = 0; c < s3proto::kErrorCodeCount; ++c)
+    if (s3proto::error_name(static_cast<ErrorCode>(c)) == refused.code) failure.code = static_cast<ErrorCode>(c);
+  return failure;
 }
 
 }  // namespace
@@ -590,39 +651,36 @@ Answer<http::Response> delete_objects(const Call& call, ByteView document) {
   TRY_DO(require_writable(*call.bucket));
   TRY(const bool bypass, bypasses_governance(call));
   s3proto::DeleteAnswer answer;
-  // Those that may go, go in one commit.
+  // A round goes in one commit. A transaction does not see its own edits: two versions of one key need two.
+  std::vector<std::vector<const s3proto::DeleteRequest::Object*>> rounds;
+  std::map<std::string_view, size_t> round_of;
+  for (const auto& object : request.objects) {
+    const size_t round = round_of[object.key]++;
+    if (round == rounds.size()) rounds.emplace_back();
+    rounds[round].push_back(&object);
+  }
   std::vector<std::pair<const s3proto::DeleteRequest::Object*, Deleted>> gone;
-  const auto attempt = [&](Transaction& transaction) -> Answer<> {
-    answer = {};
-    gone.clear();
-    for (const auto& object : request.objects) {
-      const auto one = [&]() -> Answer<Deleted> {
-        TRY_DO(authorize(call, *call.bucket, need_of(call.operation, object.version_id.has_value()), object.key, nullptr));
-        if (object.etag || object.size) {
-          TRY(const auto current, transaction.get(call.bucket->target.layer, object.key));
-          if (current && ((object.etag && *object.etag != "*" && *object.etag != volume::etag_of(*current)) ||
-                          (object.size && *object.size != current->content.bytes)))
-            return refusal(ErrorCode::PreconditionFailed);
-          if (!current && object.etag) return refusal(ErrorCode::NoSuchKey);
+  for (const auto& round : rounds) {
+    std::vector<std::pair<const s3proto::DeleteRequest::Object*, Deleted>> gone_now;
+    std::vector<s3proto::DeleteError> errors;
+    TRY_DO(transact(call, call.bucket->volume(), [&](Transaction& transaction) -> Answer<> {
+      gone_now.clear();
+      errors.clear();
+      for (const auto* object : round) {
+        auto done = delete_listed(call, transaction, *object, bypass);
+        if (done) {
+          gone_now.emplace_back(object, *std::move(done));
+        } else if (done.error().broken) {
+          return std::unexpected(std::move(done).error());
+        } else {
+          errors.push_back({.key = object->key, .version_id = object->version_id.value_or(""), .failure = failure_of(done.error())});
         }
-        const auto version = object.version_id ? std::optional<std::string_view>(*object.version_id) : std::nullopt;
-        return delete_one(call, transaction, object.key, version, bypass);
-      };
-      auto done = one();
-      if (done) {
-        gone.emplace_back(&object, *std::move(done));
-        continue;
       }
-      if (done.error().broken) return std::unexpected(std::move(done).error());
-      s3proto::DeleteError error{.key = object.key, .version_id = object.version_id.value_or(""), .failure = {}};
-      error.failure.message = done.error().message;
-      for (size_t c = 0; c < s3proto::kErrorCodeCount; ++c)
-        if (s3proto::error_name(static_cast<ErrorCode>(c)) == done.error().code) error.failure.code = static_cast<ErrorCode>(c);
-      answer.errors.push_back(std::move(error));
-    }
-    return {};
-  };
-  TRY_DO(transact(call, call.bucket->volume(), attempt));
+      return {};
+    }));
+    std::ranges::move(gone_now, std::back_inserter(gone));
+    std::ranges::move(errors, std::back_inserter(answer.errors));
+  }
   if (!request.quiet) {
     for (const auto& [object, deleted] : gone) {
       s3proto::DeletedObject shown;

@@ -63,7 +63,7 @@ TEST(Requests, TaggingTable) {
     return out;
   };
   EXPECT_EQ(*parse_tagging(render_tagging(tags(10)), TagLevel::Object), tags(10));
-  EXPECT_EQ(outcome(parse_tagging(render_tagging(tags(11)), TagLevel::Object)), "BadRequest");
+  EXPECT_EQ(outcome(parse_tagging(render_tagging(tags(11)), TagLevel::Object)), "InvalidTag");
   EXPECT_EQ(*parse_tagging(render_tagging(tags(50)), TagLevel::Bucket), tags(50));
   EXPECT_EQ(outcome(parse_tagging(render_tagging(tags(51)), TagLevel::Bucket)), "InvalidTag");
   for (const auto& [key, value] : Tags{{"", "v"},

@@ -4,6 +4,7 @@
 
 #include "chunk/content.h"
 #include "publish/paths.h"
+#include "volume/entry.h"
 
 namespace hailstone::publish {
 namespace {
@@ -15,7 +16,7 @@ constexpr uint64_t kTargetBytesMax = 4096;
 }  // namespace
 
 Result<std::optional<volume::Entry>> ReleaseView::find(ByteView key) const {
-  if (key.empty() || key.size() > tree::kKeyBytesMax) return std::nullopt;
+  if (key.empty() || key.size() > volume::kKeyBytesMax) return std::nullopt;
   TRY(const auto found, tree::lookup(*nodes_, root_, key));
   if (!found) return std::nullopt;
   auto entry = volume::Entry::decode(found->value);

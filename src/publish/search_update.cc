@@ -3,6 +3,7 @@
 #include "publish/search.h"
 #include "publish/search_schema.h"
 #include "publish/search_terms.h"
+#include "volume/entry.h"
 
 namespace hailstone::publish {
 namespace {
@@ -76,9 +77,9 @@ class SearchUpdate {
     while (batch.size() < kBatchKeys) {
       TRY(auto edit, pull());
       if (!edit) break;
-      if (edit->key.empty() || edit->key.size() > tree::kKeyBytesMax || (started_ && edit->key <= last_key_))
+      if (edit->key.empty() || edit->key.size() > volume::kKeyBytesMax || (started_ && edit->key <= last_key_))
         return fail(Code::Invalid, fmt::format("search edit \"{}\" after \"{}\": keys must be 1..{} bytes, ascending",
-                                               printable(edit->key), printable(last_key_), tree::kKeyBytesMax));
+                                               printable(edit->key), printable(last_key_), volume::kKeyBytesMax));
       started_ = true;
       last_key_ = edit->key;
       batch.push_back(*std::move(edit));

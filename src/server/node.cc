@@ -117,13 +117,18 @@ Result<void> Node::open_master_key() {
   return {};
 }
 
+// Whole or not there: a crash must not leave half a key that the next start takes for one.
 Result<void> Node::write_private(const std::string& path, ByteView text) {
-  TRY(const auto file, disk_->open(path, disk::OpenMode::Create));
-  if (file->native_handle() >= 0 && ::fchmod(file->native_handle(), 0600) != 0)  // before the secret is in it
-    return fail(Code::Io, fmt::format("{}: cannot make it private", path));
-  TRY_DO(file->truncate(0));
-  TRY_DO(file->write_at(0, text));
-  TRY_DO(file->sync());
+  const std::string fresh = path + ".tmp";
+  {
+    TRY(const auto file, disk_->open(fresh, disk::OpenMode::Create));
+    if (file->native_handle() >= 0 && ::fchmod(file->native_handle(), 0600) != 0)  // before the secret is in it
+      return fail(Code::Io, fmt::format("{}: cannot make it private", fresh));
+    TRY_DO(file->truncate(0));
+    TRY_DO(file->write_at(0, text));
+    TRY_DO(file->sync());
+  }
+  TRY_DO(disk_->rename(fresh, path));
   return disk_->sync_directory(disk::parent_directory(path));
 }
 

@@ -1,0 +1,175 @@
+"""S3 writes, reads and listings against what the disk, one core's MD5 and nginx allow, measured in the same minute."""
+import hashlib
+import hmac
+import http.client
+import os
+import re
+import socket
+import statistics
+import subprocess
+import threading
+import time
+import urllib.parse
+
+from .node import Node, cpu_seconds, workspace
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def presign(node, method, path, expires=3600):
+    """Path and query of a presigned request (SigV4, UNSIGNED-PAYLOAD)."""
+    key_id, secret = node.key.split(":")
+    host = f"127.0.0.1:{node.s3_port}"
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    day = stamp[:8]
+    scope = f"{day}/us-east-1/s3/aws4_request"
+    query = urllib.parse.urlencode(sorted({
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": f"{key_id}/{scope}", "X-Amz-Date": stamp,
+        "X-Amz-Expires": str(expires), "X-Amz-SignedHeaders": "host"}.items()), quote_via=urllib.parse.quote, safe="")
+    canonical = "\n".join([method, path, query, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"])
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    signing = ("AWS4" + secret).encode()
+    for part in (day, "us-east-1", "s3", "aws4_request"):
+        signing = hmac.new(signing, part.encode(), hashlib.sha256).digest()
+    return f"{path}?{query}&X-Amz-Signature={hmac.new(signing, to_sign.encode(), hashlib.sha256).hexdigest()}"
+
+
+def call(node, method, path, body=b""):
+    connection = http.client.HTTPConnection("127.0.0.1", node.s3_port, timeout=300)
+    connection.request(method, presign(node, method, path), body)
+    answer = connection.getresponse()
+    data = answer.read()
+    assert answer.status < 300, f"{method} {path}: {answer.status} {data[:300]}"
+    return data
+
+
+def wrk_puts(node, place, seconds, clients):
+    """4 KiB PUTs of random bytes over `clients` connections: a second, and a CPU-second of the server."""
+    targets = [presign(node, "PUT", f"/small/k{i:06}") for i in range(20_000)]
+    (place / "targets").write_text("\n".join(targets))
+    script = place / "put.lua"
+    # Each body differs in its first bytes, or all would be one chunk.
+    script.write_text(f"""
+local targets = {{}}
+for line in io.lines("{place}/targets") do targets[#targets + 1] = line end
+local f = io.open("/dev/urandom", "rb"); local tail = f:read(4080); local seed = f:read(8); f:close()
+local thread_id = 0
+function setup(thread) thread:set("id", thread_id); thread_id = thread_id + 1 end
+local i = 0
+request = function()
+  i = i + 1
+  return wrk.format("PUT", targets[(i * 7 + id * 9973) % #targets + 1], nil, string.format("%08d%s", i * 8 + id, seed) .. tail)
+end
+""")
+    before = cpu_seconds(node.process.pid)
+    done = subprocess.run(["wrk", "-t2", f"-c{clients}", f"-d{seconds}s", "-s", str(script), node.s3_url], capture_output=True,
+                          text=True, check=True)
+    used = cpu_seconds(node.process.pid) - before
+    assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
+    count = int(re.search(r"(\d+) requests in", done.stdout).group(1))
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout).group(1))
+    return rate, count / used
+
+
+def sync_floor(place, seconds, clients):
+    """What one fdatasync per batch allows: `clients` writers of 4 KiB that wait for a shared fdatasync each time."""
+    path = place / "floor"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    os.posix_fallocate(fd, 0, 256 * MIB)
+    os.fsync(fd)
+    data, done, offset = os.urandom(4 * KIB), 0, 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        os.pwrite(fd, data * clients, offset % (256 * MIB - 4 * KIB * clients))
+        os.fdatasync(fd)
+        offset += 4 * KIB * clients
+        done += clients
+    os.close(fd)
+    path.unlink()
+    return done / seconds
+
+
+def put_stream(node, name, data):
+    target = presign(node, "PUT", f"/large/{name}")
+    connection = socket.create_connection(("127.0.0.1", node.s3_port))
+    started = time.monotonic()
+    connection.sendall(f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1:{node.s3_port}\r\nContent-Length: {len(data)}\r\n\r\n".encode())
+    connection.sendall(data)
+    head = connection.recv(65536)
+    took = time.monotonic() - started
+    connection.close()
+    assert head.startswith(b"HTTP/1.1 200"), head[:300]
+    return took
+
+
+def streams(node, count, size, turn):
+    bodies = [os.urandom(size) for _ in range(count)]
+    threads = [threading.Thread(target=put_stream, args=(node, f"{turn}-{i}", body)) for i, body in enumerate(bodies)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return count * size / (time.monotonic() - started)
+
+
+def list_all(node, keys):
+    connection = http.client.HTTPConnection("127.0.0.1", node.s3_port, timeout=60)
+    token, total = None, 0
+    started = time.monotonic()
+    while True:
+        path = "/bench--current?list-type=2" + (f"&continuation-token={urllib.parse.quote(token, safe='')}" if token else "")
+        connection.request("GET", path)
+        body = connection.getresponse().read()
+        total += body.count(b"<Key>")
+        found = re.search(rb"<NextContinuationToken>([^<]*)<", body)
+        if not found:
+            break
+        token = found.group(1).decode()
+    assert total == keys, f"{total} keys listed of {keys}"
+    return total / (time.monotonic() - started)
+
+
+def run(quick=False):
+    seconds, turns, size, keys = (3, 3, 64 * MIB, 50_000) if quick else (10, 5, 64 * MIB, 1_000_000)
+    with workspace() as place:
+        with Node(place / "data") as node:
+            call(node, "PUT", "/small")
+            call(node, "PUT", "/large")
+            ratios = []
+            for turn in range(turns):
+                rate, per_cpu = wrk_puts(node, place, seconds, 64)
+                floor = sync_floor(place, seconds, 64)
+                ratios.append(rate / floor)
+                print(f"  PUT 4 KiB: {rate:,.0f}/s ({per_cpu:,.0f} a CPU-second of the server); one fdatasync a batch allows {floor:,.0f}/s: {ratios[-1]:.2f}", flush=True)
+            put = statistics.median(ratios)
+            singles, fours = [], []
+            put_stream(node, "warm", os.urandom(size))
+            for turn in range(turns):
+                data = os.urandom(size)
+                started = time.monotonic()
+                hashlib.md5(data).digest()
+                md5 = size / (time.monotonic() - started)
+                one = size / put_stream(node, f"one-{turn}", data)
+                four = streams(node, 4, size, turn)
+                singles.append(one / md5)
+                fours.append(four / one)
+                print(f"  PUT 64 MiB: {one / MIB:,.0f} MiB/s, MD5 {md5 / MIB:,.0f}: {singles[-1]:.2f}; four streams {four / MIB:,.0f}: {fours[-1]:.2f}", flush=True)
+            one, four = statistics.median(singles), statistics.median(fours)
+        tree = place / "tree"
+        for i in range(keys):
+            if i % 1000 == 0:
+                (tree / f"d{i // 1000:04}").mkdir(parents=True)
+            (tree / f"d{i // 1000:04}" / f"f{i:07}").write_bytes(b"x")
+        with Node(place / "list") as node:
+            node.cli("volume", "create", "bench")
+            node.cli("import", tree, "bench")
+            node.publish("bench")
+            # The imported directories are keys, too.
+            total = keys + (keys + 999) // 1000 + 1
+            listing = max(list_all(node, total) for _ in range(3))
+            print(f"  ListObjectsV2: {listing:,.0f} keys/s", flush=True)
+    figure = (f"PUT 4 KiB, 64 clients: {put:.2f} of one fdatasync a batch (limit 0.5); PUT 64 MiB: {one:.2f} of MD5 (limit 0.85), four "
+              f"streams {four:.2f} x one (limit 1.3); list {listing:,.0f} keys/s (limit 250,000)")
+    assert put >= 0.5 and one >= 0.85 and four >= 1.3 and listing >= 250_000, figure
+    return figure

@@ -14,6 +14,13 @@ using volume::Entry;
 
 constexpr uint32_t kKeysMax = 1000;
 
+// Without a value it counts as not given.
+Answer<uint32_t> asked_max(const Call& call, std::string_view name) {
+  if (const auto text = call.query.get(name); !text || text->empty()) return kKeysMax;
+  TRY(const auto most, call.query.number(name, INT32_MAX));
+  return static_cast<uint32_t>(std::min<uint64_t>(*most, kKeysMax));
+}
+
 bool shown_as_object(const Entry& entry) {
   return entry.kind == volume::Kind::File || entry.kind == volume::Kind::Directory;
 }
@@ -38,11 +45,10 @@ struct Page {
 
 Answer<Page> read_page(const Call& call, const volume::Target& target, const Bytes& start_after, bool with_owner) {
   Page page;
-  TRY(const auto most, call.query.number("max-keys", INT32_MAX));
+  TRY(page.listing.keys_max, asked_max(call, "max-keys"));
   page.listing.bucket = call.resource.bucket;
   page.listing.prefix = call.query.get("prefix").value_or("");
   page.listing.delimiter = call.query.get("delimiter").value_or("");
-  page.listing.keys_max = static_cast<uint32_t>(std::min<uint64_t>(most.value_or(kKeysMax), kKeysMax));
   TRY(page.listing.encoding, s3proto::parse_encoding_type(call.query));
   if (page.listing.keys_max == 0) return page;
   TRY(const auto contents, call.repository().open(target));
@@ -179,8 +185,8 @@ class VersionCursor {
 
 Answer<http::Response> list_object_versions(const Call& call) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
-  TRY(const auto most, call.query.number("max-keys", INT32_MAX));
   s3proto::ListVersionsAnswer answer;
+  TRY(answer.keys_max, asked_max(call, "max-keys"));
   answer.bucket = call.resource.bucket;
   answer.prefix = call.query.get("prefix").value_or("");
   answer.delimiter = call.query.get("delimiter").value_or("");
@@ -188,8 +194,8 @@ Answer<http::Response> list_object_versions(const Call& call) {
   answer.version_id_marker = call.query.get("version-id-marker").value_or("");
   if (answer.key_marker.empty() && !answer.version_id_marker.empty())
     return refusal(ErrorCode::InvalidArgument, "A version-id marker cannot be specified without a key marker.");
-  answer.keys_max = static_cast<uint32_t>(std::min<uint64_t>(most.value_or(kKeysMax), kKeysMax));
   TRY(answer.encoding, s3proto::parse_encoding_type(call.query));
+  if (answer.keys_max == 0) return xml_response(s3proto::render(answer));
   TRY(auto cursor, VersionCursor::open(call));
   TRY_DO(cursor.seek(std::max(answer.prefix, answer.key_marker)));
   // Past the marker: the whole key, or as far as the version named.
@@ -217,7 +223,7 @@ Answer<http::Response> list_object_versions(const Call& call) {
       continue;
     }
     if (answer.versions.size() + answer.common_prefixes.size() == answer.keys_max) {
-      answer.truncated = answer.keys_max > 0;
+      answer.truncated = true;
       break;
     }
     const Entry& entry = cursor.entry();
@@ -239,6 +245,11 @@ Answer<http::Response> list_object_versions(const Call& call) {
 Answer<http::Response> list_buckets(const Call& call) {
   if (call.identity.anonymous()) return refusal(ErrorCode::AccessDenied);
   TRY(const auto most, call.query.number("max-buckets", 10'000));
+  if (most && *most == 0) {
+    Refused refused(ErrorCode::InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000");
+    refused.with("ArgumentName", "max-buckets").with("ArgumentValue", "0");
+    return std::unexpected(std::move(refused));
+  }
   const std::string_view prefix = call.query.get("prefix").value_or("");
   Bytes after;
   if (const auto text = call.query.get("continuation-token")) {

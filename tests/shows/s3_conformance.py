@@ -50,6 +50,7 @@ def run(quick=False):
         with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
             done = list(pool.map(lambda c: attempt(c, kit), cases))
         log = node.log.read_text(errors="replace")
+        died = node.process.poll()
     failed = [(name, why) for name, why, _ in done if why]
     for name, why in failed:
         print(f"-- {name}\n{why}")
@@ -59,6 +60,8 @@ def run(quick=False):
     areas = collections.Counter(name.split(".")[0] for name, _, _ in done)
     print("   " + ", ".join(f"{area} {count}" for area, count in areas.items()))
     print("   slowest: " + ", ".join(f"{name} {took:.1f} s" for name, _, took in sorted(done, key=lambda d: -d[2])[:3]))
+    if died is not None:
+        print(f"-- the node died with {died}:\n" + "\n".join(log.splitlines()[-30:]))
     figure = f"{len(done) - len(failed)} of {len(done)} cases passed, {len(broken)} internal errors"
-    assert not failed and not broken, figure
+    assert not failed and not broken and died is None, figure
     return figure

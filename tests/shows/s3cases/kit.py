@@ -31,6 +31,9 @@ def case(*rows, slow=False):
             CASES.append((f"{area}.{name}[{str(row[0])[:60]}]", lambda kit, row=row: function(kit, *row), slow))
         return function
 
+    if len(rows) == 1 and callable(rows[0]):  # @case without arguments
+        only, rows = rows[0], ()
+        return register(only)
     return register
 
 

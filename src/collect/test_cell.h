@@ -80,6 +80,7 @@ struct Cell {
   std::unique_ptr<volume::Repository> repository;
   std::unique_ptr<Collector> collector;
   volume::Caller caller{"tester", {}};
+  uint64_t reserve_bytes = 0;  // for the next open()
 
   Cell() {
     CHECK(machine.load(*state).has_value());
@@ -89,7 +90,7 @@ struct Cell {
     chunk::LocalStoreOptions options;
     options.directory = "/store";
     options.segment_bytes = 60'000;
-    options.reserve_bytes = 0;
+    options.reserve_bytes = reserve_bytes;
     auto opened = chunk::LocalStore::open(disk, options, logger);
     CHECK(opened.has_value());
     chunks = std::move(*opened);
@@ -224,6 +225,10 @@ struct Cell {
   Result<CollectReport> run(uint64_t window = 0) {
     return collector->run_once(
         {.trash_window_seconds = window}, [] { return false; }, [](std::string_view, uint64_t) {});
+  }
+  Result<chunk::LocalStore::Compacted> compact(uint32_t dead_percent = 10) {
+    return dynamic_cast<chunk::LocalStore&>(*chunks).compact({.dead_percent = dead_percent, .pace = {}},
+                                                             [] { return false; });
   }
 };
 

@@ -1,0 +1,53 @@
+// hailstone-sim: runs seeds of the cluster simulator and says which fail.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+
+#include "sim/cluster.h"
+
+int main(int argc, char** argv) {
+  using namespace hailstone::sim;
+  CLI::App app("Runs whole clusters in virtual time, a seed each; exits 1 at the first violation");
+  uint64_t first = 1, count = 100, operations = 60;
+  uint32_t members = 0;
+  int64_t seconds = 0;
+  uint32_t drift = 0;
+  bool trace = false, keep_going = false;
+  app.add_option("--seed", first, "the first seed");
+  app.add_option("--count", count, "how many seeds");
+  app.add_option("--seconds", seconds, "stop after so many seconds");
+  app.add_option("--members", members, "voters (default: 3 and 5 in turn)");
+  app.add_option("--operations", operations, "client operations of a seed");
+  app.add_option("--drift-ppm", drift, "clocks run off by so much, whatever the replicas assume");
+  app.add_flag("--trace", trace, "print what happens");
+  app.add_flag("--keep-going", keep_going, "count violations instead of stopping");
+  CLI11_PARSE(app, argc, argv);
+  const auto begun = std::chrono::steady_clock::now();
+  uint64_t seeds = 0, done = 0, unknown = 0, events = 0, local = 0, elections = 0, violations = 0, slots = 0;
+  const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count(); };
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    Recipe recipe = Recipe::draw(seed, members ? members : seed % 2 ? 3 : 5);
+    recipe.operations = operations;
+    if (drift) recipe.clock_drift_ppm = drift;
+    const RunReport report = run_cluster(recipe, seed, trace ? Trace::Print : Trace::Off);
+    ++seeds;
+    done += report.operations;
+    unknown += report.unknown;
+    events += report.events;
+    local += report.reads_local;
+    elections += report.elections;
+    slots += report.slots;
+    if (!report.violation.empty()) {
+      ++violations;
+      fmt::print("seed {} ({} members): {}\n", seed, recipe.members, report.violation);
+      if (!keep_going) return 1;
+    }
+    if (seconds && elapsed() > static_cast<double>(seconds)) break;
+  }
+  fmt::print(
+      "{} seeds, {} operations ({} without an answer), {} local reads, {} elections, {} slots, {} violations; {:.0f} "
+      "events/s\n",
+      seeds, done, unknown, local, elections, slots, violations, static_cast<double>(events) / elapsed());
+  return violations ? 1 : 0;
+}

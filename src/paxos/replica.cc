@@ -1,0 +1,41 @@
+#include "paxos/replica.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "paxos/core.h"
+
+namespace hailstone::paxos {
+
+Replica::Replica(const Options& options, Boot boot, Time now) : core_(std::make_unique<Core>(options, std::move(boot), now)) {}
+Replica::~Replica() = default;
+Replica::Replica(Replica&&) noexcept = default;
+Replica& Replica::operator=(Replica&&) noexcept = default;
+
+void Replica::step(Time now, Input input, Output& output) { core_->step(now, input, output); }
+Time Replica::next_wakeup() const { return core_->next_wakeup(); }
+bool Replica::may_read(Time now) const { return core_->may_read(now); }
+Slot Replica::read_index() const { return core_->at_.upto; }
+Role Replica::role() const { return core_->role_; }
+Ballot Replica::ballot() const { return core_->promised_; }
+ReplicaId Replica::leader() const { return core_->leader_; }
+Slot Replica::chosen() const { return core_->at_.upto; }
+Slot Replica::end() const { return core_->end_; }
+size_t Replica::room() const { return core_->room(); }
+const Config& Replica::config() const { return core_->active_; }
+void Replica::check_invariants() const { core_->check_invariants(); }
+
+size_t Replica::bytes_in_use() const {
+  return sizeof(Core) + core_->window_.bytes() + core_->pending_.size() * sizeof(Core::Pending) +
+         core_->waiting_.size() * sizeof(Core::WaitingRead) + core_->peers_.size() * sizeof(Peer);
+}
+
+std::string Replica::describe() const {
+  return fmt::format("{} {} promised {}.{} leader {} chosen {} of {} end {}", core_->options_.self.value, role_name(core_->role_),
+                     core_->promised_.round, core_->promised_.who.value, core_->leader_.value, core_->at_.upto.value,
+                     core_->known_chosen_.value, core_->end_.value);
+}
+
+}  // namespace hailstone::paxos

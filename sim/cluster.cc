@@ -202,6 +202,7 @@ class World {
   void start_faults();
   void partition();
   void reconfigure();
+  bool any_damaged() const;
   void check_read(const Node& node, uint32_t group);
   void heal();
   bool at_rest();
@@ -415,6 +416,8 @@ void World::handle(Node& node, uint32_t group, Output& output) {
       serve_learn(node, group, *learn);
     } else if (const auto* fetch = std::get_if<FetchSnapshot>(&event)) {
       fetch_snapshot(node, group, *fetch);
+    } else if (std::get_if<Healed>(&event)) {
+      host.disk.damaged = false;
     } else if (const auto* fault = std::get_if<Fault>(&event)) {
       violation(fmt::format("node {} group {} stops: {}", node.id.value, group, fault->text));
     }
@@ -671,7 +674,15 @@ void World::partition() {
   });
 }
 
+bool World::any_damaged() const {
+  for (const Node& node : nodes_)
+    for (const Host& host : node.hosts)
+      if (host.disk.damaged) return true;
+  return false;
+}
+
 void World::reconfigure() {
+  if (any_damaged()) return;
   const uint32_t group = static_cast<uint32_t>(fault_random_.below(recipe_.groups));
   for (Node& node : nodes_) {
     Host& host = node.hosts[group];
@@ -679,7 +690,7 @@ void World::reconfigure() {
     Config next = host.replica->config();
     const ReplicaId some(1 + fault_random_.below(nodes_.size()));
     const uint64_t kind = fault_random_.below(3);
-    if (kind == 0 && next.is_voter(some) && next.voters.size() > 2) {
+    if (kind == 0 && next.is_voter(some) && next.voters.size() > (recipe_.damage_every_ns ? 3u : 2u)) {
       std::erase_if(next.voters, [&](const Config::Voter& voter) { return voter.id == some; });
       if (fault_random_.chance(0.5)) next.learners.push_back(some);
     } else if (kind == 1 && next.is_learner(some)) {
@@ -733,11 +744,14 @@ void World::start_faults() {
       }
   });
   every(recipe_.damage_every_ns, [this, anyone, restart] {
-    // At most one node at a time has lost what it acknowledged.
-    for (Node& node : nodes_)
-      for (const Host& host : node.hosts)
-        if (host.disk.damaged) return;
+    // What can be tolerated: at any time one node has lost what it acknowledged, where the others are a quorum.
+    if (any_damaged()) return;
     Node& node = anyone();
+    for (uint32_t group = 0; group < recipe_.groups; ++group)
+      for (const Node& other : nodes_)
+        if (other.hosts[group].at.upto || other.index < recipe_.members)
+          for (const Config& config : other.hosts[group].at.configs)
+            if (config.is_voter(node.id) && config.voters.size() < 3) return;
     if (!node.up) return;
     crash(node);
     for (Host& host : node.hosts) {

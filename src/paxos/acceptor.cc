@@ -119,7 +119,10 @@ void Core::acknowledge() {
     if (!cell || cell->record.ballot != following_) break;
     missing = missing.next();
   }
-  if (blind_ && resent_ && at_.upto >= resent_chosen_ && upto >= resent_end_) blind_ = false;
+  if (blind_ && resent_ && at_.upto >= resent_chosen_ && upto >= resent_end_) {
+    blind_ = false;
+    out_->events.push_back(Healed{});
+  }
   send(following_.who, Accepted{.ballot = following_,
                                 .stamp = stamp_to_echo_,
                                 .upto = upto,

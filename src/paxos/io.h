@@ -140,6 +140,8 @@ struct ConfigActive {
 struct ConfigRetired {
   uint64_t epoch = 0;
 };
+/// All that a blind replica may have lost is here again, durably: storage may forget that it was damaged.
+struct Healed {};
 struct Fault {
   enum class What : uint8_t {
     Diverged,       // state or log differs from the others': this replica has stopped
@@ -149,7 +151,7 @@ struct Fault {
   Slot slot;
   std::string text;
 };
-using Event = std::variant<RoleChange, Trim, ServeLearn, FetchSnapshot, ConfigActive, ConfigRetired, Fault>;
+using Event = std::variant<RoleChange, Trim, ServeLearn, FetchSnapshot, ConfigActive, ConfigRetired, Healed, Fault>;
 
 /// What a step wants done. Order: `writes` to storage at once, all of them in one batch if possible; `messages` may go at
 /// any time, in any order, and may be lost; `commits` are applied in order, each once in a process life; the rest in

@@ -199,35 +199,33 @@ void Core::on_accepted(ReplicaId from, const Accepted& message) {
 }
 
 // A slot is chosen when a phase-2 quorum of the configuration that governs it holds the window up to it. Acknowledgements are
-// cumulative, so choosing is in order.
+// cumulative, so choosing is in order. What is counted in one pass lies within alpha: its configuration is known.
 void Core::count_votes() {
-  const Slot own = held_upto();
-  Slot chosen = at_.upto;
+  const Slot own = held_upto(), before = at_.upto;
   std::vector<Slot> acks;
-  while (chosen < end_) {
-    const Config& config = at_.config_at(chosen.next());
+  while (at_.upto < end_) {
+    const Config& config = at_.config_at(at_.upto.next());
     acks.clear();
     for (const Config::Voter& voter : config.voters) {
       const Peer* each = voter.id == options_.self ? nullptr : peer(voter.id);
       acks.push_back(voter.id == options_.self ? own : each ? each->acked : Slot(0));
     }
     std::ranges::sort(acks, std::greater<>());
-    Slot upto = std::min(acks[config.phase2_quorum() - 1], end_);
+    Slot upto = std::min({acks[config.phase2_quorum() - 1], end_, Slot(at_.upto.value + options_.alpha)});
     for (const Config& later : at_.configs)
-      if (later.governs_from > chosen.next()) upto = std::min(upto, Slot(later.governs_from.value - 1));
-    if (upto <= chosen) break;
-    chosen = upto;
+      if (later.governs_from > at_.upto.next()) upto = std::min(upto, Slot(later.governs_from.value - 1));
+    if (upto <= at_.upto) break;
+    while (at_.upto < upto) {
+      const Window::Cell* cell = window_.find(at_.upto.next());
+      CHECK(cell);
+      inflight_bytes_ -= std::min(inflight_bytes_, cell->record.bytes());
+      if (!settle_next(cell->record)) return;
+    }
   }
-  if (chosen == at_.upto) return;
-  while (at_.upto < chosen) {
-    const Window::Cell* cell = window_.find(at_.upto.next());
-    CHECK(cell);
-    inflight_bytes_ -= std::min(inflight_bytes_, cell->record.bytes());
-    if (!settle_next(cell->record)) return;
-  }
+  if (at_.upto == before) return;
   after_chosen();
   // Under load the next Accept tells the others; when all is quiet they should not wait for a heartbeat.
-  if (at_.upto == end_)
+  if (role_ == Role::Leader && at_.upto == end_)
     for (Peer& each : peers_) send_accept(each, true);
 }
 

@@ -31,10 +31,7 @@ void Core::on_chosen(ReplicaId, Chosen& message) {
     if (record.slot <= at_.upto) continue;
     if (record.slot != at_.upto.next() || record.parent != at_.digest || !record.data || digest_of(record) != record.digest) break;
     const Window::Cell* held = window_.find(record.slot);
-    if (!held || held->record.digest != record.digest) {
-      promised_ = std::max(promised_, record.ballot);
-      store(record, true);
-    }
+    if (!held || held->record.digest != record.digest) store(record, true);
     if (!settle_next(record)) return;
   }
   if (at_.upto == before) return;

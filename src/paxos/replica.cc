@@ -33,9 +33,9 @@ size_t Replica::bytes_in_use() const {
 }
 
 std::string Replica::describe() const {
-  return fmt::format("{} {} promised {}.{} leader {} chosen {} of {} end {}", core_->options_.self.value, role_name(core_->role_),
+  return fmt::format("{} {} promised {}.{} leader {} chosen {} of {} end {}{}", core_->options_.self.value, role_name(core_->role_),
                      core_->promised_.round, core_->promised_.who.value, core_->leader_.value, core_->at_.upto.value,
-                     core_->known_chosen_.value, core_->end_.value);
+                     core_->known_chosen_.value, core_->end_.value, core_->blind_ ? " blind" : "");
 }
 
 }  // namespace hailstone::paxos

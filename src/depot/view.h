@@ -11,8 +11,8 @@ namespace hailstone::depot {
 
 using ReleasePtr = std::shared_ptr<const volume::ReleaseRecord>;
 
-/// Release records by volume and number. They never change, but go when they are let go: one that is remembered is looked up
-/// again once its volume has changed in any way. One per thread.
+/// Release records by volume and number. They never change, but go when they are let go: one that is remembered is
+/// looked up again once its volume has changed in any way. One per thread.
 class Releases {
  public:
   Releases(const volume::Repository& repository, size_t records_max) : repository_(repository), records_(records_max) {}

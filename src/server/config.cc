@@ -11,8 +11,8 @@
 namespace hailstone::server {
 namespace {
 
-// One row a key: name, meaning, how to read and how to show it. The sample, the parser and the nearest-name hint all come
-// from these rows, so they cannot disagree.
+// One row a key: name, meaning, how to read and how to show it. The sample, the parser and the nearest-name hint all
+// come from these rows, so they cannot disagree.
 struct Row {
   std::string_view section;  // empty: top level
   std::string_view key;
@@ -30,36 +30,47 @@ std::string quoted(std::string_view text) {
 
 template <class T>
 Row number(std::string_view section, std::string_view key, T Config::* field, std::string_view meaning) {
-  return {section, key, meaning,
+  return {section,
+          key,
+          meaning,
           [field](Config& c, const toml::node& node) {
             const auto value = node.value_exact<int64_t>();
             if (!value || *value < 0 || static_cast<uint64_t>(*value) > std::numeric_limits<T>::max()) return false;
             c.*field = static_cast<T>(*value);
             return true;
           },
-          [field](const Config& c) { return fmt::format("{}", c.*field); }, "a whole number that is not negative"};
+          [field](const Config& c) { return fmt::format("{}", c.*field); },
+          "a whole number that is not negative"};
 }
 
 template <class Owner, class T>
-Row number(std::string_view section, std::string_view key, Owner Config::* owner, T Owner::* field, std::string_view meaning) {
-  return {section, key, meaning,
+Row number(std::string_view section, std::string_view key, Owner Config::* owner, T Owner::* field,
+           std::string_view meaning) {
+  return {section,
+          key,
+          meaning,
           [owner, field](Config& c, const toml::node& node) {
             const auto value = node.value_exact<int64_t>();
             if (!value || *value < 0 || static_cast<uint64_t>(*value) > std::numeric_limits<T>::max()) return false;
             c.*owner.*field = static_cast<T>(*value);
             return true;
           },
-          [owner, field](const Config& c) { return fmt::format("{}", c.*owner.*field); }, "a whole number that is not negative"};
+          [owner, field](const Config& c) { return fmt::format("{}", c.*owner.*field); },
+          "a whole number that is not negative"};
 }
 
-Row text(std::string_view section, std::string_view key, std::string http::ServerOptions::* field, std::string_view meaning) {
-  return {section, key, meaning,
+Row text(std::string_view section, std::string_view key, std::string http::ServerOptions::* field,
+         std::string_view meaning) {
+  return {section,
+          key,
+          meaning,
           [field](Config& c, const toml::node& node) {
             const auto value = node.value_exact<std::string>();
             if (value) c.http.*field = *value;
             return value.has_value();
           },
-          [field](const Config& c) { return quoted(c.http.*field); }, "a string"};
+          [field](const Config& c) { return quoted(c.http.*field); },
+          "a string"};
 }
 
 constexpr std::string_view kLevels[] = {"debug", "info", "warn", "error"};
@@ -76,18 +87,27 @@ const std::vector<Row>& rows() {
       text("http", "address", &http::ServerOptions::address, "address to listen on; 0.0.0.0 or :: for all"),
       number("http", "port", &Config::http, &http::ServerOptions::port, "0: any free one"),
       number("http", "threads", &Config::http, &http::ServerOptions::threads, "0: one per core"),
-      text("http", "tls_certificate", &http::ServerOptions::tls_certificate, "PEM chain; with tls_key it switches TLS on"),
+      text("http", "tls_certificate", &http::ServerOptions::tls_certificate,
+           "PEM chain; with tls_key it switches TLS on"),
       text("http", "tls_key", &http::ServerOptions::tls_key, "PEM private key"),
-      number("http", "head_bytes_max", &Config::http, &http::ServerOptions::head_bytes_max, "request line and fields: 431 beyond it"),
-      number("http", "connections_max", &Config::http, &http::ServerOptions::connections_max, "newer ones are refused with 503"),
-      number("http", "head_timeout_ms", &Config::http, &http::ServerOptions::head_timeout_ms, "first byte of a request to the end of its head"),
-      number("http", "idle_timeout_ms", &Config::http, &http::ServerOptions::idle_timeout_ms, "between requests of a kept connection"),
-      number("http", "stall_timeout_ms", &Config::http, &http::ServerOptions::stall_timeout_ms, "a body, either way, without a byte of progress"),
-      number("http", "min_bytes_per_second", &Config::http, &http::ServerOptions::min_bytes_per_second, "slower transfers are cut"),
-      number("http", "drain_timeout_ms", &Config::http, &http::ServerOptions::drain_timeout_ms, "what is under way at a stop may finish this long"),
+      number("http", "head_bytes_max", &Config::http, &http::ServerOptions::head_bytes_max,
+             "request line and fields: 431 beyond it"),
+      number("http", "connections_max", &Config::http, &http::ServerOptions::connections_max,
+             "newer ones are refused with 503"),
+      number("http", "head_timeout_ms", &Config::http, &http::ServerOptions::head_timeout_ms,
+             "first byte of a request to the end of its head"),
+      number("http", "idle_timeout_ms", &Config::http, &http::ServerOptions::idle_timeout_ms,
+             "between requests of a kept connection"),
+      number("http", "stall_timeout_ms", &Config::http, &http::ServerOptions::stall_timeout_ms,
+             "a body, either way, without a byte of progress"),
+      number("http", "min_bytes_per_second", &Config::http, &http::ServerOptions::min_bytes_per_second,
+             "slower transfers are cut"),
+      number("http", "drain_timeout_ms", &Config::http, &http::ServerOptions::drain_timeout_ms,
+             "what is under way at a stop may finish this long"),
       number("http", "blocking_threads", &Config::blocking_threads, "for API calls that wait for disks"),
       number("store", "segment_bytes", &Config::store_segment_bytes, "a segment file is closed when it passes this"),
-      number("store", "reserve_bytes", &Config::store_reserve_bytes, "new data is refused when the disk has less than this free"),
+      number("store", "reserve_bytes", &Config::store_reserve_bytes,
+             "new data is refused when the disk has less than this free"),
       {"store", "verify_on_open", "read and check every record at start, not only indexes",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<bool>();
@@ -95,24 +115,32 @@ const std::vector<Row>& rows() {
          return value.has_value();
        },
        [](const Config& c) { return std::string(c.store_verify_on_open ? "true" : "false"); }, "true or false"},
-      {"depot", "base_url", "scheme and host in mirrorlist, metalink and feed, where a proxy hides them; empty: as asked for",
+      {"depot", "base_url",
+       "scheme and host in mirrorlist, metalink and feed, where a proxy hides them; empty: as asked for",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<std::string>();
          if (value) c.depot.base_url = *value;
          return value.has_value();
        },
        [](const Config& c) { return quoted(c.depot.base_url); }, "a string"},
-      number("depot", "cookie_pin_seconds", &Config::depot, &depot::Options::cookie_pin_seconds, "a browser's pin, in volumes that pin"),
+      number("depot", "cookie_pin_seconds", &Config::depot, &depot::Options::cookie_pin_seconds,
+             "a browser's pin, in volumes that pin"),
       number("depot", "retry_after_seconds", &Config::depot, &depot::Options::retry_after_seconds, "told with 503"),
-      number("depot", "listing_entries_max", &Config::depot, &depot::Options::listing_entries_max, "of a directory, on a page"),
-      number("depot", "hot_bytes", &Config::depot, &depot::Options::hot_bytes, "small files answered from memory, per thread"),
-      number("cache", "content_bytes", &Config::cache_content_bytes, "larger chunks that are read often, kept in memory; 0: none"),
+      number("depot", "listing_entries_max", &Config::depot, &depot::Options::listing_entries_max,
+             "of a directory, on a page"),
+      number("depot", "hot_bytes", &Config::depot, &depot::Options::hot_bytes,
+             "small files answered from memory, per thread"),
+      number("cache", "content_bytes", &Config::cache_content_bytes,
+             "larger chunks that are read often, kept in memory; 0: none"),
       number("cache", "nodes_bytes", &Config::cache_nodes_bytes, "decoded directory nodes kept in memory"),
-      number("group", "segment_bytes", &Config::group_segment_bytes, "size of a command log file; a spare one is kept zero-filled"),
-      number("group", "flush_bytes", &Config::group_flush_bytes, "the database is flushed and the log trimmed after this much"),
+      number("group", "segment_bytes", &Config::group_segment_bytes,
+             "size of a command log file; a spare one is kept zero-filled"),
+      number("group", "flush_bytes", &Config::group_flush_bytes,
+             "the database is flushed and the log trimmed after this much"),
       number("database", "memtable_bytes", &Config::database_memtable_bytes, "recent changes kept in memory"),
       number("database", "cache_bytes", &Config::database_cache_bytes, "blocks of older ones"),
-      number("seal", "edits", &Config::seal, &volume::SealOptions::edits, "unsealed changes of a head or draft beyond this are sealed"),
+      number("seal", "edits", &Config::seal, &volume::SealOptions::edits,
+             "unsealed changes of a head or draft beyond this are sealed"),
       number("seal", "bytes", &Config::seal, &volume::SealOptions::bytes, "the same, by size"),
       number("draft", "lease_seconds", &Config::draft_lease_seconds, "an untouched draft is dropped after this"),
       {"s3", "enabled", "whether S3 is served",
@@ -156,6 +184,15 @@ const std::vector<Row>& rows() {
          return "[" + out + "]";
        },
        "a list of strings"},
+      {"s3", "own_buckets", "an admin key may make S3 buckets outside its volumes, which are then its own",
+       [](Config& c, const toml::node& node) {
+         const auto value = node.value_exact<bool>();
+         if (value) c.s3.own_buckets = *value;
+         return value.has_value();
+       },
+       [](const Config& c) { return std::string(c.s3.own_buckets ? "true" : "false"); }, "true or false"},
+      number("s3", "stale_upload_days", &Config::s3, &s3::Options::stale_upload_days,
+             "older multipart uploads are aborted; 0: by lifecycle rules alone"),
       {"s3", "signature_v2", "accept the old signatures that s3cmd signurl still makes",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<bool>();
@@ -163,18 +200,24 @@ const std::vector<Row>& rows() {
          return value.has_value();
        },
        [](const Config& c) { return std::string(c.s3.signature_v2 ? "true" : "false"); }, "true or false"},
-      {"keys", "master_key_file", "64 hex digits that seal access keys' secrets; empty: DATA/master.key, made at the first start",
+      {"keys", "master_key_file",
+       "64 hex digits that seal access keys' secrets; empty: DATA/master.key, made at the first start",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<std::string>();
          if (value) c.master_key_file = *value;
          return value.has_value();
        },
        [](const Config& c) { return quoted(c.master_key_file); }, "a string"},
-      number("collect", "interval_seconds", &Config::collect_interval_seconds, "between retention, collection and compaction; 0: only when asked"),
-      number("collect", "trash_seconds", &Config::collect_trash_seconds, "between losing its last reference and being erased; 0: at once"),
-      number("collect", "compact_dead_percent", &Config::compact_dead_percent, "segment files with more dead than this are rewritten; 0: only when asked"),
-      number("collect", "compact_bytes_per_second", &Config::compact_bytes_per_second, "written by that; 0: as fast as it goes"),
-      number("scrub", "bytes_per_second", &Config::scrub_bytes_per_second, "chunks read and verified in the background; 0: only when asked"),
+      number("collect", "interval_seconds", &Config::collect_interval_seconds,
+             "between retention, collection and compaction; 0: only when asked"),
+      number("collect", "trash_seconds", &Config::collect_trash_seconds,
+             "between losing its last reference and being erased; 0: at once"),
+      number("collect", "compact_dead_percent", &Config::compact_dead_percent,
+             "segment files with more dead than this are rewritten; 0: only when asked"),
+      number("collect", "compact_bytes_per_second", &Config::compact_bytes_per_second,
+             "written by that; 0: as fast as it goes"),
+      number("scrub", "bytes_per_second", &Config::scrub_bytes_per_second,
+             "chunks read and verified in the background; 0: only when asked"),
       {"log", "level", "debug, info, warn or error",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<std::string>();
@@ -183,7 +226,8 @@ const std::vector<Row>& rows() {
          c.log_level = static_cast<Level>(found - std::begin(kLevels));
          return true;
        },
-       [](const Config& c) { return quoted(kLevels[static_cast<size_t>(c.log_level)]); }, "one of debug, info, warn, error"},
+       [](const Config& c) { return quoted(kLevels[static_cast<size_t>(c.log_level)]); },
+       "one of debug, info, warn, error"},
       {"log", "format", "logfmt or json",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<std::string>();
@@ -191,15 +235,20 @@ const std::vector<Row>& rows() {
          c.log_format = *value == "json" ? FdLogger::Format::Json : FdLogger::Format::Logfmt;
          return true;
        },
-       [](const Config& c) { return quoted(c.log_format == FdLogger::Format::Json ? "json" : "logfmt"); }, "logfmt or json"},
-      {"publish", "absent_directory", "an index listed in Release whose directory is absent: refuse, or warn (partial mirrors)",
+       [](const Config& c) { return quoted(c.log_format == FdLogger::Format::Json ? "json" : "logfmt"); },
+       "logfmt or json"},
+      {"publish", "absent_directory",
+       "an index listed in Release whose directory is absent: refuse, or warn (partial mirrors)",
        [](Config& c, const toml::node& node) {
          const auto value = node.value_exact<std::string>();
          if (!value || (*value != "refuse" && *value != "warn")) return false;
-         c.publish.absent_directory = *value == "warn" ? publish::Finding::Severity::Warn : publish::Finding::Severity::Refuse;
+         c.publish.absent_directory =
+             *value == "warn" ? publish::Finding::Severity::Warn : publish::Finding::Severity::Refuse;
          return true;
        },
-       [](const Config& c) { return quoted(c.publish.absent_directory == publish::Finding::Severity::Warn ? "warn" : "refuse"); },
+       [](const Config& c) {
+         return quoted(c.publish.absent_directory == publish::Finding::Severity::Warn ? "warn" : "refuse");
+       },
        "refuse or warn"},
   };
   return table;
@@ -265,9 +314,10 @@ Result<void> read_check(Config& config, const toml::table& table) {
         rule.command.argv.push_back(**word.as_string());
       }
     } else {
-      return wrong(node, fmt::format("unknown or malformed key 'check.{}': known are volumes (string), command (array of "
-                                     "strings) and timeout_ms (number)",
-                                     std::string_view(key.str())));
+      return wrong(node,
+                   fmt::format("unknown or malformed key 'check.{}': known are volumes (string), command (array of "
+                               "strings) and timeout_ms (number)",
+                               std::string_view(key.str())));
     }
   }
   if (auto valid = rule.command.validate(); !valid) return wrong(table, "check: " + valid.error().message);
@@ -318,7 +368,8 @@ Result<Config> load_config(const std::string& path) {
   std::ostringstream content;
   content << file.rdbuf();
   Config config;
-  if (auto parsed = parse_config(content.str(), config); !parsed) return std::unexpected(std::move(parsed).error().within(path));
+  if (auto parsed = parse_config(content.str(), config); !parsed)
+    return std::unexpected(std::move(parsed).error().within(path));
   return config;
 }
 
@@ -342,7 +393,8 @@ std::string render_config(const Config& config) {
 
 std::string sample_config() {
   const Config defaults;
-  return "# Hailstone node configuration; every key with its default. hailstone serve --config FILE\n\n" + render_config(defaults) +
+  return "# Hailstone node configuration; every key with its default. hailstone serve --config FILE\n\n" +
+         render_config(defaults) +
          "\n# A check of your own, run at each publish of the volumes named; a non-zero exit refuses it.\n"
          "#[[check]]\n#volumes = \"*\"\n#command = [\"/usr/local/bin/my-check\", \"--strict\"]\n#timeout_ms = 600000\n";
 }

@@ -17,9 +17,9 @@
 namespace hailstone::server {
 
 struct Config {
-  std::string data = "hailstone-data";   // directory of everything this node keeps
+  std::string data = "hailstone-data";  // directory of everything this node keeps
   http::ServerOptions http{.port = 8080};
-  uint32_t blocking_threads = 16;        // for API calls that wait for disks; more share one fdatasync better
+  uint32_t blocking_threads = 16;  // for API calls that wait for disks; more share one fdatasync better
   uint64_t store_segment_bytes = 256u << 20;
   uint64_t store_reserve_bytes = 64u << 20;
   bool store_verify_on_open = false;
@@ -32,17 +32,17 @@ struct Config {
   uint64_t database_cache_bytes = 64u << 20;
   volume::SealOptions seal;
   uint64_t draft_lease_seconds = 7 * 86400;
-  uint64_t collect_interval_seconds = 60;                  // 0: only when asked
-  uint64_t collect_trash_seconds = 86400;                  // between losing its last reference and being erased
-  uint32_t compact_dead_percent = 30;                      // of a segment's file; 0: only when asked
-  uint64_t compact_bytes_per_second = 64u << 20;           // written; 0: as fast as it goes
-  uint64_t scrub_bytes_per_second = 8u << 20;              // read; 0: only when asked
+  uint64_t collect_interval_seconds = 60;         // 0: only when asked
+  uint64_t collect_trash_seconds = 86400;         // between losing its last reference and being erased
+  uint32_t compact_dead_percent = 30;             // of a segment's file; 0: only when asked
+  uint64_t compact_bytes_per_second = 64u << 20;  // written; 0: as fast as it goes
+  uint64_t scrub_bytes_per_second = 8u << 20;     // read; 0: only when asked
   Level log_level = Level::Info;
   FdLogger::Format log_format = FdLogger::Format::Logfmt;
   publish::PublisherOptions publish;
   bool s3_enabled = true;
-  std::string s3_address;     // empty: as http.address
-  uint16_t s3_port = 8081;    // 0: any free one
+  std::string s3_address;   // empty: as http.address
+  uint16_t s3_port = 8081;  // 0: any free one
   s3::Options s3;
   std::string master_key_file;  // empty: DATA/master.key, made when it is missing
 

@@ -61,11 +61,11 @@ Bytes content(int round, int key) {
 
 /// What a client was told. Each step that was cut short may or may not have happened; what was acknowledged must have.
 struct Told {
-  int rounds_put = 0;         // whole rounds of puts acknowledged
+  int rounds_put = 0;  // whole rounds of puts acknowledged
   int rounds_started = 0;
-  uint64_t released = 0;      // highest release acknowledged
+  uint64_t released = 0;  // highest release acknowledged
   uint64_t release_started = 0;
-  uint64_t current = 0;       // release that the channel was last acknowledged to be at
+  uint64_t current = 0;  // release that the channel was last acknowledged to be at
   bool flip_started = false;
 };
 
@@ -128,7 +128,8 @@ void expect_kept(Node& node, const Told& told) {
         found = round;
       }
     }
-    ASSERT_GE(found, 0) << "head has neither what was acknowledged nor what was on its way: " << read(node, kVolume, 0).substr(0, 80);
+    ASSERT_GE(found, 0) << "head has neither what was acknowledged nor what was on its way: "
+                        << read(node, kVolume, 0).substr(0, 80);
     for (int key = 0; key < kKeys; ++key)
       ASSERT_EQ(read(node, kVolume, key), found == 0 ? Bytes("(absent)") : content(found, key)) << "half a batch";
   }
@@ -145,11 +146,13 @@ void expect_kept(Node& node, const Told& told) {
   if (!told.flip_started) {
     ASSERT_EQ(at, told.current);
   } else {
-    const uint64_t next = told.current == told.release_started ? told.current - 1 : told.release_started;  // rollback, or publish
+    const uint64_t next =
+        told.current == told.release_started ? told.current - 1 : told.release_started;  // rollback, or publish
     ASSERT_TRUE(at == told.current || at == next) << at << " is neither " << told.current << " nor " << next;
   }
   if (at != 0)
-    for (int key = 0; key < kKeys; ++key) ASSERT_EQ(read(node, kVolume + "@current", key), content(static_cast<int>(at), key));
+    for (int key = 0; key < kKeys; ++key)
+      ASSERT_EQ(read(node, kVolume + "@current", key), content(static_cast<int>(at), key));
 }
 
 uint64_t operations_of_a_run() {
@@ -185,10 +188,13 @@ TEST_P(NodeCrash, AtAnyOperationLosesNothingAcknowledgedAndLeavesNothingHalf) {
   }
   // RocksDB's background work makes runs differ a little in length.
   EXPECT_GT(crashed, operations * 8 / 10);
-  std::printf("crashed at %llu of %llu operations\n", static_cast<unsigned long long>(crashed), static_cast<unsigned long long>(operations));
+  std::printf("crashed at %llu of %llu operations\n", static_cast<unsigned long long>(crashed),
+              static_cast<unsigned long long>(operations));
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, NodeCrash, ::testing::Values(SimDisk::CrashMode::Drop, SimDisk::CrashMode::Keep, SimDisk::CrashMode::Torn),
+INSTANTIATE_TEST_SUITE_P(Modes, NodeCrash,
+                         ::testing::Values(SimDisk::CrashMode::Drop, SimDisk::CrashMode::Keep,
+                                           SimDisk::CrashMode::Torn),
                          [](const auto& parameter) {
                            return std::string(parameter.param == SimDisk::CrashMode::Drop   ? "Drop"
                                               : parameter.param == SimDisk::CrashMode::Keep ? "Keep"
@@ -212,8 +218,10 @@ TEST(NodeDisk, FullDiskRefusesWritesAndKeepsReadsAndRollback) {
   for (char& c : big) c = static_cast<char>(random());
   auto refused = chunk::write_content((*node)->repository().chunks(), {}, big);
   Result<void> stored;
-  if (refused) stored = (*node)->repository().chunks().sync();
-  else stored = std::unexpected(refused.error());
+  if (refused)
+    stored = (*node)->repository().chunks().sync();
+  else
+    stored = std::unexpected(refused.error());
   ASSERT_FALSE(stored);
   EXPECT_EQ(stored.error().code, Code::Exhausted) << stored.error().message;
   EXPECT_EQ(read(**node, kVolume + "@2", 1), content(2, 1));

@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "server/metrics.h"
 #include "s3/edge.h"
+#include "server/metrics.h"
 #include "server/version.h"
 
 namespace hailstone::server {
@@ -69,7 +69,8 @@ struct FrontShared::Services {
         janitor(j),
         pool({.threads = config.blocking_threads, .queue_max = 1024}),
         status(n),
-        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep()}, pool),
+        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep()},
+            pool),
         s3({n.repository(), n.publisher(), n.extents(), n.master_key(), logger}, config.s3, pool, s3_slow_pool) {}
   Node& node;
   Janitor& janitor;
@@ -94,13 +95,15 @@ void FrontShared::close() {
   services_.reset();
 }
 
-// Alive: the process answers. Ready: the store is open and checked, commands can be committed, and no stop is under way.
+// Alive: the process answers. Ready: the store is open and checked, commands can be committed, and no stop is under
+// way.
 http::Response Front::health(std::string_view path) const {
   if (path == "/healthz") return http::Response::text(200, "ok\n");
   const auto* services = shared_.services();
   if (!services) return unavailable("opening the store");
   if (shared_.draining()) return unavailable("stopping");
-  if (!services->node.group().healthy()) return unavailable("a write or sync failed: no more commands can be committed; restart the node");
+  if (!services->node.group().healthy())
+    return unavailable("a write or sync failed: no more commands can be committed; restart the node");
   return http::Response::text(200, "ready\n");
 }
 
@@ -108,7 +111,9 @@ http::Response Front::metrics() const {
   auto* services = shared_.services();
   if (!services) return unavailable("opening the store");
   http::Response response = http::Response::text(
-      200, render_metrics(services->node, shared_.server() ? shared_.server()->stats() : http::ServerStats{}, services->janitor.stats()));
+      200, render_metrics(services->node, shared_.server() ? shared_.server()->stats() : http::ServerStats{},
+                          services->janitor.stats(), services->s3.meter(),
+                          shared_.s3_server() ? shared_.s3_server()->stats() : http::ServerStats{}));
   response.headers.add("Cache-Control", "no-store");
   return response;
 }
@@ -126,8 +131,8 @@ http::Task<http::Response> Front::handle(http::Request request) {
     co_return co_await api_->handle(std::move(request));
   }
   if (!depot_)
-    depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer, services->pool,
-                                            services->node.config().depot);
+    depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer,
+                                            services->pool, services->node.config().depot);
   co_return co_await depot_->handle(std::move(request));
 }
 

@@ -1,4 +1,5 @@
-// Hands each request to the API, the depot, or health and metrics; answers for the node while it opens and when it stops.
+// Hands each request to the API, the depot, or health and metrics; answers for the node while it opens and when it
+// stops.
 #pragma once
 
 #include <atomic>
@@ -20,6 +21,7 @@ class FrontShared {
 
   /// For metrics; before start().
   void set_server(const http::Server* server) { server_ = server; }
+  void set_s3_server(const http::Server* server) { s3_server_ = server; }
   /// From here on requests are served. `node` and `janitor` stay until close().
   void open(Node& node, Janitor& janitor);
   /// /readyz says 503 from here on, so that balancers go elsewhere; requests are still served.
@@ -32,6 +34,7 @@ class FrontShared {
   Services* services() const { return ready_.load(std::memory_order_acquire) ? services_.get() : nullptr; }
   bool draining() const { return draining_; }
   const http::Server* server() const { return server_; }
+  const http::Server* s3_server() const { return s3_server_; }
   const Config& config() const { return config_; }
   Logger& logger() const { return logger_; }
 
@@ -39,6 +42,7 @@ class FrontShared {
   const Config& config_;
   Logger& logger_;
   const http::Server* server_ = nullptr;
+  const http::Server* s3_server_ = nullptr;  // null: S3 is off
   std::unique_ptr<Services> services_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};

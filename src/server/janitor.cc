@@ -55,14 +55,16 @@ void Janitor::seal_due() {
                                {"took_ms", (node_.clock().monotonic_ns() - started) / 1'000'000}});
     } else if (sealed.error().code != Code::NotFound) {
       ++seal_failures_;
-      logger_.warn("seal failed", {{"volume", layer.volume}, {"layer", layer.layer}, {"error", sealed.error().message}});
+      logger_.warn("seal failed",
+                   {{"volume", layer.volume}, {"layer", layer.layer}, {"error", sealed.error().message}});
     }
   }
 }
 
 void Janitor::expire_drafts() {
   volume::Repository& repository = node_.repository();
-  const UnixMicros horizon{node_.clock().wall().value - static_cast<int64_t>(node_.config().draft_lease_seconds) * 1'000'000};
+  const UnixMicros horizon{node_.clock().wall().value -
+                           static_cast<int64_t>(node_.config().draft_lease_seconds) * 1'000'000};
   const auto state = repository.published().load();
   for (const auto& [name, volume] : state->volumes) {
     const auto drafts = repository.drafts(*volume);

@@ -25,9 +25,7 @@ class Janitor {
     Upkeep::Totals upkeep;
   };
   Upkeep& upkeep() { return upkeep_; }
-  Stats stats() const {
-    return {seals_.load(), seal_failures_.load(), drafts_expired_.load(), upkeep_.totals()};
-  }
+  Stats stats() const { return {seals_.load(), seal_failures_.load(), drafts_expired_.load(), upkeep_.totals()}; }
 
  private:
   void run();

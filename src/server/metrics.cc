@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <limits>
 #include <vector>
 
 #include "server/version.h"
@@ -18,8 +19,12 @@ using prometheus::MetricType;
 
 class Page {
  public:
-  void gauge(std::string name, std::string help, double value) { add(MetricType::Gauge, std::move(name), std::move(help), value); }
-  void counter(std::string name, std::string help, double value) { add(MetricType::Counter, std::move(name), std::move(help), value); }
+  void gauge(std::string name, std::string help, double value) {
+    add(MetricType::Gauge, std::move(name), std::move(help), value);
+  }
+  void counter(std::string name, std::string help, double value) {
+    add(MetricType::Counter, std::move(name), std::move(help), value);
+  }
 
   using Labels = std::vector<std::pair<std::string, std::string>>;
   MetricFamily& family(MetricType type, std::string name, std::string help) {
@@ -29,8 +34,10 @@ class Page {
   static void sample(MetricFamily& family, const Labels& labels, double value) {
     prometheus::ClientMetric metric;
     for (const auto& [name, text] : labels) metric.label.push_back({name, text});
-    if (family.type == MetricType::Counter) metric.counter.value = value;
-    else metric.gauge.value = value;
+    if (family.type == MetricType::Counter)
+      metric.counter.value = value;
+    else
+      metric.gauge.value = value;
     family.metric.push_back(std::move(metric));
   }
   std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
@@ -55,13 +62,55 @@ void add_http(Page& page, const http::ServerStats& http) {
   page.gauge("hailstone_http_connections", "Open HTTP connections.", number(http.connections_open));
   page.counter("hailstone_http_connections_total", "HTTP connections accepted.", number(http.connections_total));
   page.counter("hailstone_http_requests_total", "HTTP requests received.", number(http.requests_total));
-  auto& responses = page.family(MetricType::Counter, "hailstone_http_responses_total", "HTTP responses by status class.");
-  for (int c = 1; c < 6; ++c) Page::sample(responses, {{"class", fmt::format("{}xx", c)}}, number(http.responses_by_class[c]));
+  auto& responses =
+      page.family(MetricType::Counter, "hailstone_http_responses_total", "HTTP responses by status class.");
+  for (int c = 1; c < 6; ++c)
+    Page::sample(responses, {{"class", fmt::format("{}xx", c)}}, number(http.responses_by_class[c]));
   page.counter("hailstone_http_sent_bytes_total", "Bytes sent over HTTP.", number(http.bytes_sent));
   page.counter("hailstone_http_received_bytes_total", "Bytes received over HTTP.", number(http.bytes_received));
   page.counter("hailstone_http_timeouts_total", "Connections cut for being slow.", number(http.timeouts));
   page.counter("hailstone_http_rejected_total", "Connections refused at the connection limit.", number(http.rejected));
   page.counter("hailstone_http_malformed_total", "Requests that are not HTTP.", number(http.parse_errors));
+}
+
+void add_s3(Page& page, const s3::Meter& meter, const http::ServerStats& http) {
+  page.gauge("hailstone_s3_connections", "Open connections of the S3 listener.", number(http.connections_open));
+  page.counter("hailstone_s3_connections_total", "Connections it accepted.", number(http.connections_total));
+  page.counter("hailstone_s3_sent_bytes_total", "Bytes it sent.", number(http.bytes_sent));
+  page.counter("hailstone_s3_received_bytes_total", "Bytes it received.", number(http.bytes_received));
+  page.counter("hailstone_s3_timeouts_total", "Connections it cut for being slow.", number(http.timeouts));
+  page.counter("hailstone_s3_rejected_total", "Connections it refused at the connection limit.",
+               number(http.rejected));
+  page.counter("hailstone_s3_malformed_total", "Requests that are not HTTP.", number(http.parse_errors));
+  auto& responses = page.family(MetricType::Counter, "hailstone_s3_responses_total",
+                                "S3 requests answered, by operation and status class.");
+  for (size_t i = 0; i < s3proto::kOperationCount; ++i) {
+    const auto operation = static_cast<s3proto::Operation>(i);
+    const auto row = meter.row(operation);
+    for (size_t c = 1; c < row.by_class.size(); ++c)
+      if (row.by_class[c] > 0)
+        Page::sample(responses, {{"operation", std::string(s3proto::operation_name(operation))}, {"class", fmt::format("{}xx", c)}},
+                     number(row.by_class[c]));
+  }
+  auto& seconds = page.family(MetricType::Histogram, "hailstone_s3_request_seconds",
+                              "From a request's head until the head of its answer, its body included.");
+  for (size_t i = 0; i < s3proto::kOperationCount; ++i) {
+    const auto operation = static_cast<s3proto::Operation>(i);
+    const auto row = meter.row(operation);
+    if (row.requests == 0) continue;
+    prometheus::ClientMetric metric;
+    metric.label.push_back({"operation", std::string(s3proto::operation_name(operation))});
+    metric.histogram.sample_count = row.requests;
+    metric.histogram.sample_sum = row.seconds;
+    uint64_t sum = 0;
+    for (size_t b = 0; b < row.latency.size(); ++b) {
+      sum += row.latency[b];
+      const double bound = b < s3::kLatencyBoundsMs.size() ? static_cast<double>(s3::kLatencyBoundsMs[b]) / 1e3
+                                                           : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({sum, bound});
+    }
+    seconds.metric.push_back(std::move(metric));
+  }
 }
 
 void add_store(Page& page, Node& node) {
@@ -70,7 +119,8 @@ void add_store(Page& page, Node& node) {
   page.gauge("hailstone_store_bytes", "Bytes of chunks as stored.", number(store.stored_bytes));
   page.gauge("hailstone_store_uncompressed_bytes", "The same before compression.", number(store.uncompressed_bytes));
   page.gauge("hailstone_store_disk_bytes", "Bytes of segment files.", number(store.disk_bytes));
-  page.gauge("hailstone_store_quarantined", "Damaged chunks taken out of service: alarm above 0.", number(store.quarantined));
+  page.gauge("hailstone_store_quarantined", "Damaged chunks taken out of service: alarm above 0.",
+             number(store.quarantined));
   if (const auto free = node.disk().free_bytes(node.config().data))
     page.gauge("hailstone_disk_free_bytes", "Free space where the data directory is.", number(*free));
   const auto cache = node.nodes().stats();
@@ -79,25 +129,37 @@ void add_store(Page& page, Node& node) {
   page.gauge("hailstone_node_cache_bytes", "Memory of cached directory nodes.", number(cache.bytes));
   const auto content = node.extents().stats();
   page.counter("hailstone_content_cache_hits_total", "Larger chunks sent from memory.", number(content.hits));
-  page.counter("hailstone_content_cache_misses_total", "Larger chunks verified and sent from their segment.", number(content.misses));
+  page.counter("hailstone_content_cache_misses_total", "Larger chunks verified and sent from their segment.",
+               number(content.misses));
   page.gauge("hailstone_content_cache_bytes", "Memory of cached chunks.", number(content.bytes));
 }
 
 void add_upkeep(Page& page, const Upkeep::Totals& upkeep) {
   page.counter("hailstone_releases_trashed_total", "Releases that retention let go.", number(upkeep.releases_trashed));
   page.counter("hailstone_releases_purged_total", "Releases forgotten for good.", number(upkeep.releases_purged));
+  page.counter("hailstone_s3_expired_total", "Objects, versions and delete markers that lifecycle rules removed.",
+               number(upkeep.objects_expired));
+  page.counter("hailstone_s3_uploads_aborted_total", "Multipart uploads aborted for their age.",
+               number(upkeep.uploads_aborted));
   page.counter("hailstone_collections_total", "Collections run.", number(upkeep.collections));
-  page.counter("hailstone_upkeep_failures_total", "Collections, compactions, scrubs and verifications that failed: see the log.", number(upkeep.failures));
-  page.gauge("hailstone_collect_reachable_chunks", "Chunks that something refers to, or that no collection has seen yet.", number(upkeep.reachable_chunks));
-  page.gauge("hailstone_collect_trash_chunks", "Chunks that nothing refers to, waiting for the end of their window.", number(upkeep.trash_chunks));
-  page.gauge("hailstone_collect_held_chunks", "Due ones that the last collection left to open write sessions.", number(upkeep.held_chunks));
-  page.counter("hailstone_collect_trashed_chunks_total", "Chunks that lost their last reference.", number(upkeep.trashed_chunks));
+  page.counter("hailstone_upkeep_failures_total",
+               "Collections, compactions, scrubs and verifications that failed: see the log.", number(upkeep.failures));
+  page.gauge("hailstone_collect_reachable_chunks",
+             "Chunks that something refers to, or that no collection has seen yet.", number(upkeep.reachable_chunks));
+  page.gauge("hailstone_collect_trash_chunks", "Chunks that nothing refers to, waiting for the end of their window.",
+             number(upkeep.trash_chunks));
+  page.gauge("hailstone_collect_held_chunks", "Due ones that the last collection left to open write sessions.",
+             number(upkeep.held_chunks));
+  page.counter("hailstone_collect_trashed_chunks_total", "Chunks that lost their last reference.",
+               number(upkeep.trashed_chunks));
   page.counter("hailstone_collect_erased_chunks_total", "Chunks erased by collections.", number(upkeep.erased_chunks));
   page.counter("hailstone_collect_erased_bytes_total", "Their bytes as stored.", number(upkeep.erased_bytes));
-  page.counter("hailstone_compact_segments_total", "Segment files removed by compaction.", number(upkeep.compacted_segments));
+  page.counter("hailstone_compact_segments_total", "Segment files removed by compaction.",
+               number(upkeep.compacted_segments));
   page.counter("hailstone_compact_freed_bytes_total", "Bytes of those files.", number(upkeep.compacted_bytes));
   page.counter("hailstone_compact_moved_bytes_total", "Bytes written again for it.", number(upkeep.moved_bytes));
-  page.counter("hailstone_scrub_bytes_total", "Bytes of chunks read and verified in the background.", number(upkeep.scrubbed_bytes));
+  page.counter("hailstone_scrub_bytes_total", "Bytes of chunks read and verified in the background.",
+               number(upkeep.scrubbed_bytes));
   page.counter("hailstone_scrub_passes_total", "Passes over all chunks done.", number(upkeep.scrub_passes));
   page.counter("hailstone_scrub_damaged_total", "Damaged chunks it found: alarm on any.", number(upkeep.scrub_damaged));
   page.gauge("hailstone_scrub_segment", "Segment file it is at.", number(upkeep.scrub.segment));
@@ -107,9 +169,11 @@ void add_volumes(Page& page, Node& node) {
   const auto state = node.repository().published().load();
   page.gauge("hailstone_volumes", "Volumes in this cell.", number(state->volumes.size()));
   auto& release = page.family(MetricType::Gauge, "hailstone_channel_release", "Release a channel serves.");
-  auto& flipped = page.family(MetricType::Gauge, "hailstone_channel_flipped_timestamp_seconds", "When the channel last changed.");
+  auto& flipped =
+      page.family(MetricType::Gauge, "hailstone_channel_flipped_timestamp_seconds", "When the channel last changed.");
   auto& flips = page.family(MetricType::Counter, "hailstone_channel_flips_total", "Changes of the channel.");
-  auto& unsealed = page.family(MetricType::Gauge, "hailstone_head_unsealed_edits", "Changes of a head not yet folded into its tree.");
+  auto& unsealed = page.family(MetricType::Gauge, "hailstone_head_unsealed_edits",
+                               "Changes of a head not yet folded into its tree.");
   for (const auto& [name, volume] : state->volumes) {
     for (const auto& [channel, history] : volume->channels) {
       const Page::Labels labels = {{"volume", name}, {"channel", channel}};
@@ -124,19 +188,25 @@ void add_volumes(Page& page, Node& node) {
 
 }  // namespace
 
-std::string render_metrics(Node& node, const http::ServerStats& http, const Janitor::Stats& janitor) {
+std::string render_metrics(Node& node, const http::ServerStats& http, const Janitor::Stats& janitor,
+                           const s3::Meter& s3, const http::ServerStats& s3_http) {
   Page page;
   Page::sample(page.family(MetricType::Gauge, "hailstone_build_info", "Always 1; the label tells the version."),
                {{"version", kVersion}}, 1);
   page.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
-  page.gauge("hailstone_group_healthy", "1 while commands can be committed, 0 after a failed write or sync: alarm on 0.",
+  page.gauge("hailstone_group_healthy",
+             "1 while commands can be committed, 0 after a failed write or sync: alarm on 0.",
              node.group().healthy() ? 1 : 0);
-  page.counter("hailstone_group_applied_slot", "Commands applied since the cell began.", number(node.group().applied_slot().value));
+  page.counter("hailstone_group_applied_slot", "Commands applied since the cell began.",
+               number(node.group().applied_slot().value));
   page.counter("hailstone_seals_total", "Background seals done.", number(janitor.seals));
-  page.counter("hailstone_seal_failures_total", "Background seals that failed and will be tried again.", number(janitor.seal_failures));
-  page.counter("hailstone_drafts_expired_total", "Drafts dropped because their lease ran out.", number(janitor.drafts_expired));
+  page.counter("hailstone_seal_failures_total", "Background seals that failed and will be tried again.",
+               number(janitor.seal_failures));
+  page.counter("hailstone_drafts_expired_total", "Drafts dropped because their lease ran out.",
+               number(janitor.drafts_expired));
   add_upkeep(page, janitor.upkeep);
   add_http(page, http);
+  add_s3(page, s3, s3_http);
   add_store(page, node);
   add_volumes(page, node);
   return page.text();

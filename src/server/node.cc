@@ -31,20 +31,23 @@ Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<d
 
 Node::~Node() = default;
 
-// A file says what made this directory, so that a later format is refused in words and a foreign directory is left alone.
+// A file says what made this directory, so that a later format is refused in words and a foreign directory is left
+// alone.
 Result<void> Node::check_version() {
   const std::string path = config_.data + "/VERSION";
   TRY(const bool exists, disk_->exists(path));
   if (exists) {
     TRY(const auto text, disk::read_file(*disk_, path, 1024));
     if (text != kVersionText)
-      return fail(Code::Unsupported, fmt::format("{} says '{}', this program writes '{}': use the version that made it", path,
-                                                 printable(text), printable(kVersionText)));
+      return fail(Code::Unsupported, fmt::format("{} says '{}', this program writes '{}': use the version that made it",
+                                                 path, printable(text), printable(kVersionText)));
     return {};
   }
   TRY(const auto names, disk_->list(config_.data));
   for (const std::string& name : names)  // a first start cut short leaves these two
-    if (name != "lock" && name != "VERSION.tmp") return fail(Code::Invalid, fmt::format("holds '{}' but no VERSION: not a Hailstone data directory; choose an empty one", name));
+    if (name != "lock" && name != "VERSION.tmp")
+      return fail(Code::Invalid,
+                  fmt::format("holds '{}' but no VERSION: not a Hailstone data directory; choose an empty one", name));
   new_ = true;
   return disk::write_file_atomic(*disk_, path, kVersionText);
 }
@@ -61,17 +64,21 @@ Result<void> Node::open_all(Logger& logger) {
                                        .reserve_bytes = config_.store_reserve_bytes,
                                        .verify_on_open = config_.store_verify_on_open},
                                       logger));
-  extents_ = std::make_unique<chunk::ExtentCache>(*store_, chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
+  extents_ = std::make_unique<chunk::ExtentCache>(
+      *store_, chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
   nodes_ = std::make_unique<tree::CachedNodes>(*store_, tree::CacheOptions{.bytes_max = config_.cache_nodes_bytes});
   TRY(database_, replica::open_rocks_database(*disk_, {.directory = config_.data + "/group-0/state",
                                                        .memtable_bytes = config_.database_memtable_bytes,
                                                        .block_cache_bytes = config_.database_cache_bytes}));
   machine_ = std::make_unique<volume::Machine>(store_.get());
   TRY_DO(machine_->load(*database_));
-  TRY(group_, replica::Group::open(*disk_, *database_, *machine_, {.log_directory = config_.data + "/group-0/log",
-                                      .flush_bytes = config_.group_flush_bytes,
-                                      .log_segment_bytes = config_.group_segment_bytes}, logger));
-  repository_ = std::make_unique<volume::Repository>(*group_, *database_, machine_->published(), *store_, *nodes_, clock_);
+  TRY(group_, replica::Group::open(*disk_, *database_, *machine_,
+                                   {.log_directory = config_.data + "/group-0/log",
+                                    .flush_bytes = config_.group_flush_bytes,
+                                    .log_segment_bytes = config_.group_segment_bytes},
+                                   logger));
+  repository_ =
+      std::make_unique<volume::Repository>(*group_, *database_, machine_->published(), *store_, *nodes_, clock_);
 
   collect_database_ = open_counts(logger);
   if (collect_database_)
@@ -107,7 +114,8 @@ Result<void> Node::open_master_key() {
     // A lost one is not replaced: what it sealed would be gone without a word.
     for (const auto& [id, key] : machine_->published().load()->keys)
       if (!key->sealed_secret.empty())
-        return fail(Code::NotFound, fmt::format("{} is missing: the secrets of access keys are sealed with it; put it back", path));
+        return fail(Code::NotFound,
+                    fmt::format("{} is missing: the secrets of access keys are sealed with it; put it back", path));
     TRY(const auto fresh, random_hex(kMasterKeyBytes));
     TRY_DO(write_private(path, fresh + "\n"));
   }
@@ -137,11 +145,13 @@ std::unique_ptr<replica::Database> Node::open_counts(Logger& logger) {
   const std::string directory = config_.data + "/collect";
   const auto open = [&] {
     return replica::open_rocks_database(
-        *disk_, {.directory = directory, .memtable_bytes = 4u << 20, .block_cache_bytes = 8u << 20, .files_open_max = 64});
+        *disk_,
+        {.directory = directory, .memtable_bytes = 4u << 20, .block_cache_bytes = 8u << 20, .files_open_max = 64});
   };
   auto opened = open();
   if (!opened && opened.error().code == Code::Corrupt) {
-    logger.warn("counts of references unusable, counting anew", {{"directory", directory}, {"error", opened.error().message}});
+    logger.warn("counts of references unusable, counting anew",
+                {{"directory", directory}, {"error", opened.error().message}});
     if (const auto names = disk_->list(directory))
       for (const std::string& name : *names) (void)disk_->remove(directory + "/" + name);
     opened = open();
@@ -153,7 +163,8 @@ std::unique_ptr<replica::Database> Node::open_counts(Logger& logger) {
   return *std::move(opened);
 }
 
-// The first access key: written to its file before it is committed, so that a crash between never leaves a key nobody knows.
+// The first access key: written to its file before it is committed, so that a crash between never leaves a key nobody
+// knows.
 Result<void> Node::open_keys() {
   const std::string path = config_.data + "/admin.key";
   if (!machine_->published().load()->keys.empty()) {

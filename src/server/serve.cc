@@ -66,12 +66,14 @@ std::string base_url(const Config& config, uint16_t port) {
 
 void greet(const Node& node, const std::string& url, const std::string& s3_url) {
   fmt::print(
-      "Hailstone {} is ready.\n\n  repositories  {}/VOLUME/\n  S3            {}\n  API           {}/api/v1/\n  metrics       {}/metrics\n  data          {}\n",
+      "Hailstone {} is ready.\n\n  repositories  {}/VOLUME/\n  S3            {}\n  API           {}/api/v1/\n  metrics "
+      "      {}/metrics\n  data          {}\n",
       kVersion, url, s3_url, url, url, node.config().data);
   if (node.is_new()) {
-    fmt::print("\nThis is a new data directory. Its first access key (role admin; kept in {}/admin.key):\n\n"
-               "  export HAILSTONE_URL={}\n  export HAILSTONE_KEY={}\n",
-               node.config().data, url, node.admin_key());
+    fmt::print(
+        "\nThis is a new data directory. Its first access key (role admin; kept in {}/admin.key):\n\n"
+        "  export HAILSTONE_URL={}\n  export HAILSTONE_KEY={}\n",
+        node.config().data, url, node.admin_key());
   }
   fmt::print("\n");
   std::fflush(stdout);
@@ -97,8 +99,8 @@ int serve_main(const ServeArguments& arguments) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   FrontShared shared(*config, logger);
-  auto server = http::Server::listen(
-      config->http, [&shared](unsigned) { return std::make_unique<Front>(shared); }, logger);
+  auto server =
+      http::Server::listen(config->http, [&shared](unsigned) { return std::make_unique<Front>(shared); }, logger);
   if (!server) return stop_with(server.error());
   shared.set_server(server->get());
   std::unique_ptr<http::Server> s3_server;
@@ -106,12 +108,14 @@ int serve_main(const ServeArguments& arguments) {
     http::ServerOptions options = config->http;
     if (!config->s3_address.empty()) options.address = config->s3_address;
     options.port = config->s3_port;
-    auto listening = http::Server::listen(options, [&shared](unsigned) { return std::make_unique<S3Front>(shared); }, logger);
+    auto listening =
+        http::Server::listen(options, [&shared](unsigned) { return std::make_unique<S3Front>(shared); }, logger);
     if (!listening) {
       auto error = std::move(listening).error();
       return stop_with(std::move(error).within("S3 (--set s3.port=0 takes any free port, s3.enabled=false none)"));
     }
     s3_server = *std::move(listening);
+    shared.set_s3_server(s3_server.get());
     s3_server->start();
   }
   (*server)->start();

@@ -13,7 +13,8 @@ struct ServeArguments {
   std::vector<std::string> set;  // KEY=VALUE, as in the file ("http.port=8080"), in order
 };
 
-/// Runs until SIGTERM or SIGINT. The process's exit code: 0 after a clean stop, 1 when it could not start, 2 on bad arguments.
+/// Runs until SIGTERM or SIGINT. The process's exit code: 0 after a clean stop, 1 when it could not start, 2 on bad
+/// arguments.
 int serve_main(const ServeArguments& arguments);
 
 }  // namespace hailstone::server

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "s3/lifecycle.h"
+
 namespace hailstone::server {
 namespace {
 
@@ -203,6 +205,42 @@ Result<Json> Upkeep::retain(const api::ChoreOptions& options) {
   return out;
 }
 
+Result<Json> Upkeep::expire() {
+  s3::LifecycleReport sum;
+  const s3::LifecycleOptions options{.stale_upload_days = node_.config().s3.stale_upload_days};
+  std::string error;
+  for (const auto& [name, volume] : node_.repository().published().load()->volumes) {
+    if (stopping()) break;
+    const auto done = s3::run_lifecycle(node_.repository(), volume, options, [this] { return stopping(); });
+    if (!done) {  // a volume deleted meanwhile; or one that is damaged, and must not stop the others
+      if (done.error().code != Code::NotFound) error = fmt::format("volume '{}': {}", name, done.error().message);
+      continue;
+    }
+    if (done->total() > 0)
+      logger_.info("lifecycle", {{"volume", name},
+                                 {"expired", done->expired},
+                                 {"versions", done->versions},
+                                 {"markers", done->markers},
+                                 {"uploads", done->uploads},
+                                 {"parts", done->parts},
+                                 {"locked", done->locked}});
+    sum.expired += done->expired;
+    sum.versions += done->versions;
+    sum.markers += done->markers;
+    sum.uploads += done->uploads;
+    sum.parts += done->parts;
+    sum.locked += done->locked;
+  }
+  {
+    const std::scoped_lock guard(mutex_);
+    totals_.objects_expired += sum.expired + sum.versions + sum.markers;
+    totals_.uploads_aborted += sum.uploads;
+  }
+  if (!error.empty()) return fail(Code::Corrupt, error);
+  return Json{{"expired", sum.expired}, {"versions", sum.versions}, {"markers", sum.markers},
+              {"uploads", sum.uploads}, {"parts", sum.parts},       {"locked", sum.locked}};
+}
+
 Result<Json> Upkeep::collect(const api::ChoreOptions& options) {
   const Config& config = node_.config();
   Json out;
@@ -212,6 +250,14 @@ Result<Json> Upkeep::collect(const api::ChoreOptions& options) {
   } else {
     logger_.warn("retention failed", {{"error", retained.error().message}});
     out["releases_error"] = retained.error().message;
+  }
+  if (!options.dry_run) {
+    if (auto expired = expire()) {
+      out["lifecycle"] = *std::move(expired);
+    } else {
+      logger_.warn("lifecycle failed", {{"error", expired.error().message}});
+      out["lifecycle_error"] = expired.error().message;
+    }
   }
   collect::CollectReport report;
   {

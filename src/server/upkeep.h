@@ -30,6 +30,7 @@ class Upkeep final : public api::Upkeep {
 
   struct Totals {  // since start
     uint64_t releases_trashed = 0, releases_purged = 0;
+    uint64_t objects_expired = 0, uploads_aborted = 0;
     uint64_t collections = 0, failures = 0;
     uint64_t trashed_chunks = 0, erased_chunks = 0, erased_bytes = 0;
     uint64_t held_chunks = 0, pinned_chunks = 0;  // by the last collection
@@ -65,6 +66,8 @@ class Upkeep final : public api::Upkeep {
   std::function<void(uint64_t)> paced(uint64_t bytes_per_second);
 
   Result<api::Json> retain(const api::ChoreOptions& options);
+  /// S3 lifecycle rules of all volumes, and uploads left behind.
+  Result<api::Json> expire();
   Result<api::Json> collect(const api::ChoreOptions& options);
   Result<api::Json> verify();
   Result<api::Json> compact(uint32_t dead_percent);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <iostream>
 #include <sstream>
 
 #include "tree/level_editor.h"
@@ -141,18 +142,22 @@ inline std::string canonical_problem(NodeStore& store, const Root& root, const M
   return {};
 }
 
-/// Many cases of a RapidCheck property; the seed of a failure is in the message.
+/// At least so many cases of a RapidCheck property (RC_PARAMS=max_success=N asks for more); says how many passed. The seed
+/// of a failure is in the message.
 template <class Property>
 void check_property(int cases, Property&& property) {
   rc::detail::TestParams params = rc::detail::configuration().testParams;
-  params.maxSuccess = cases;
+  params.maxSuccess = std::max(cases, params.maxSuccess);
   rc::detail::TestMetadata metadata;
   metadata.id = testing::UnitTest::GetInstance()->current_test_info()->name();
   metadata.description = metadata.id;
   const auto result = rc::detail::checkTestable(std::forward<Property>(property), metadata, params);
-  if (result.template is<rc::detail::SuccessResult>()) return;
   std::ostringstream text;
   rc::detail::printResultMessage(result, text);
+  if (result.template is<rc::detail::SuccessResult>()) {
+    std::cout << text.str() << '\n';  // "OK, passed 300 tests"
+    return;
+  }
   FAIL() << text.str() << "\nRC_PARAMS=\"seed=" << params.seed << "\"";
 }
 

@@ -130,6 +130,16 @@ Need need_of(Operation operation, bool with_version) {
   }
 }
 
+bool owns(const Identity& identity, const Bytes& owner) {
+  return identity.key && !owner.empty() && identity.key->name == owner;
+}
+
+bool has_role(const Identity& identity, const volume::Volume& volume, const Bytes& owner, Role role) {
+  if (!identity.key) return false;
+  return volume::allows(*identity.key, role, volume.record.name) ||
+         (identity.key->role >= role && owns(identity, owner));
+}
+
 Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std::string_view resource_key,
                    const volume::Entry* entry) {
   const auto denied = [&] {
@@ -152,7 +162,7 @@ Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std
                                 !call.identity.anonymous() || !s3proto::is_public(*documents.policy);
     if (verdict == s3proto::Verdict::Allow && !public_allowed) verdict = s3proto::Verdict::None;
   }
-  const bool role = call.identity.key && volume::allows(*call.identity.key, need.role, bucket.name.volume);
+  const bool role = has_role(call.identity, bucket.volume(), documents.owner, need.role);
   // A policy that shuts its admins out could never be mended.
   const bool mends = role && (need.action == "s3:PutBucketPolicy" || need.action == "s3:DeleteBucketPolicy" ||
                               need.action == "s3:GetBucketPolicy");
@@ -161,6 +171,9 @@ Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std
   if (need.permission && !(ignores_public_acls(bucket) && call.identity.anonymous())) {
     const bool of_object = !resource_key.empty() && *need.permission != Permission::Write;
     if (!of_object && documents.acl && acl_says(*documents.acl, call, *need.permission)) return {};
+    // Who wrote an object into another's bucket may read it and say who else may, unless its ACL says otherwise.
+    if (of_object && entry && entry->object && entry->object->acl.empty() && owns(call.identity, entry->object->owner))
+      return {};
     if (of_object && entry && entry->object && !entry->object->acl.empty()) {
       auto acl = s3proto::parse_acl(entry->object->acl);
       if (acl && acl_says(*acl, call, *need.permission)) return {};

@@ -13,6 +13,10 @@ struct Need {
 };
 Need need_of(s3proto::Operation operation, bool with_version);
 
+/// The key's role covers the volume, or the key made the bucket: an owner has its own role over it, whatever volumes the
+/// key names. `owner`: of the bucket.
+bool has_role(const Identity& identity, const volume::Volume& volume, const Bytes& owner, volume::Role role);
+
 /// AccessDenied unless a role, a policy or an ACL allows it and no policy denies it. `entry`: the object, where its own
 /// ACL counts; `resource_key`: of the object, else of the bucket.
 Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std::string_view resource_key,

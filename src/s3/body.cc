@@ -278,8 +278,10 @@ http::Task<Answer<Bytes>> read_document(const Call& call, http::RequestBody& bod
   if (const auto md5 = call.field("Content-MD5")) {
     CO_TRY(expected.md5, s3proto::parse_checksum(ChecksumAlgorithm::Md5, *md5));
   }
+  // There it is the object's that is to be, not the document's.
+  const bool of_document = call.operation != s3proto::Operation::CompleteMultipartUpload;
   for (const auto algorithm : s3proto::kHeaderChecksums) {
-    if (const auto value = call.field(s3proto::checksum_header(algorithm))) {
+    if (const auto value = call.field(s3proto::checksum_header(algorithm)); value && of_document) {
       CO_TRY(expected.checksum, s3proto::parse_checksum(algorithm, *value));
       expected.algorithm = algorithm;
     }

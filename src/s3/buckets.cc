@@ -59,13 +59,27 @@ Answer<Bytes> canonical(P parsed, const auto& render) {
   return render(*parsed);
 }
 
+// x-amz-expiration tells which rule it is: those without an id get one.
+void name_rules(s3proto::LifecycleRules& rules) {
+  size_t number = 0;
+  for (auto& rule : rules) {
+    while (rule.id.empty()) {
+      const std::string id = fmt::format("rule-{}", ++number);
+      if (std::ranges::none_of(rules, [&](const auto& r) { return r.id == id; })) rule.id = id;
+    }
+  }
+}
+
 // Checked and in its canonical form; a policy as it was sent.
 Answer<Bytes> checked(const Call& call, ByteView body) {
   switch (call.operation) {
     case Operation::PutBucketCors:
       return canonical(s3proto::parse_cors(body), [](const auto& v) { return s3proto::render_cors(v); });
-    case Operation::PutBucketLifecycleConfiguration:
-      return canonical(s3proto::parse_lifecycle(body), [](const auto& v) { return s3proto::render_lifecycle(v); });
+    case Operation::PutBucketLifecycleConfiguration: {
+      TRY(auto rules, s3proto::parse_lifecycle(body));
+      name_rules(rules);
+      return s3proto::render_lifecycle(rules);
+    }
     case Operation::PutBucketTagging:
       return canonical(s3proto::parse_tagging(body, s3proto::TagLevel::Bucket), [](const auto& v) { return s3proto::render_tagging(v); });
     case Operation::PutPublicAccessBlock:
@@ -91,6 +105,11 @@ Answer<Bytes> checked(const Call& call, ByteView body) {
 Answer<Bytes> bucket_acl(const Call& call, ByteView document) {
   const auto owner = Identity::owner_named(call.bucket ? call.bucket->documents->owner : call.identity.name());
   s3proto::AccessControlList acl{.owner = owner, .grants = {}};
+  const bool granted = std::ranges::any_of(call.head.fields, [](const auto& field) {
+    return s3proto::grant_header(field.name).has_value();
+  });
+  if (granted && call.field("x-amz-acl"))
+    return refusal(ErrorCode::InvalidRequest, "Specifying both Canned ACLs and Header Grants is not allowed");
   if (!document.empty()) {
     TRY(acl, s3proto::parse_acl(document));
   } else if (const auto canned = call.field("x-amz-acl")) {
@@ -121,21 +140,17 @@ Answer<http::Response> create_bucket(const Call& call, const BucketName& name, B
                   fmt::format("'{}' is a draft or release of volume '{}': those are opened and published, not created",
                               name.text(), name.volume));
   if (!call.identity.key) return refusal(ErrorCode::AccessDenied);
-  if (!volume::allows(*call.identity.key, volume::Role::Admin, name.volume))
+  const bool of_own = call.options.own_buckets && call.identity.key->role == volume::Role::Admin;
+  if (!of_own && !volume::allows(*call.identity.key, volume::Role::Admin, name.volume))
     return refusal(ErrorCode::AccessDenied, fmt::format("Access Denied: '{}' may not create '{}'", call.identity.name(), name.volume));
   if (auto valid = volume::validate_volume_name(name.volume); !valid)
     return refusal(ErrorCode::InvalidBucketName, std::move(valid).error().message);
-  TRY(const auto location, s3proto::parse_create_bucket(body));
-  if (!location.empty() && location != call.options.region)
+  // Volumes may be called so, but no host name: S3 never let a bucket be.
+  if (name.volume.find(".-") != std::string::npos || name.volume.find("-.") != std::string::npos)
+    return refusal(ErrorCode::InvalidBucketName, fmt::format("'{}' has a '-' beside a '.'", name.volume));
+  TRY(const auto asked, s3proto::parse_create_bucket(body));
+  if (!asked.location.empty() && asked.location != call.options.region)
     return refusal(ErrorCode::InvalidLocationConstraint, fmt::format("this server's region is '{}'", call.options.region));
-  const auto existing = call.state->find(name.volume);
-  const auto taken = [&]() -> Answer<http::Response> {
-    const auto now = call.repository().published().load()->find(name.volume);
-    const auto owner = now ? now->record.documents.find(document::kOwner) : decltype(now->record.documents.find(""))();
-    const bool own = now && owner != now->record.documents.end() && owner->second == call.identity.name();
-    return refusal(own ? ErrorCode::BucketAlreadyOwnedByYou : ErrorCode::BucketAlreadyExists);
-  };
-  if (existing) return taken();
   std::optional<Bytes> acl, ownership;
   if (const auto text = call.field("x-amz-object-ownership")) {
     TRY(const auto parsed, s3proto::parse_ownership_name(*text));
@@ -144,6 +159,23 @@ Answer<http::Response> create_bucket(const Call& call, const BucketName& name, B
   if (call.field("x-amz-acl") || call.field("x-amz-grant-read") || call.field("x-amz-grant-full-control")) {
     TRY(acl, bucket_acl(call, ""));
   }
+  const auto taken = [&]() -> Answer<http::Response> {
+    const auto now = call.repository().published().load()->find(name.volume);
+    if (!now) return refusal(ErrorCode::OperationAborted);
+    const auto document = [&](const char* which) {
+      const auto found = now->record.documents.find(which);
+      return found == now->record.documents.end() ? std::optional<Bytes>() : std::optional(found->second);
+    };
+    if (document(document::kOwner) != call.identity.name()) return refusal(ErrorCode::BucketAlreadyExists);
+    // us-east-1 lets an owner make a bucket again; here only where that changes nothing.
+    if (document(document::kAcl) != acl) return refusal(ErrorCode::BucketAlreadyExists);
+    if (call.options.region != "us-east-1" || !asked.location.empty() || !asked.tags.empty() || ownership)
+      return refusal(ErrorCode::BucketAlreadyOwnedByYou);
+    auto response = empty_ok();
+    response.headers.add("Location", "/" + name.volume);
+    return response;
+  };
+  if (call.state->find(name.volume)) return taken();
   const auto lock = call.field("x-amz-bucket-object-lock-enabled");
   volume::Settings settings;
   settings.public_read = false;  // as S3's users expect; `hailstone volume set` opens its releases to the depot
@@ -151,6 +183,7 @@ Answer<http::Response> create_bucket(const Call& call, const BucketName& name, B
   if (!made && made.error().code == Code::Exists) return taken();
   if (!made) return std::unexpected(Refused(std::move(made).error()));
   TRY_DO(set_document(call, name.volume, document::kOwner, call.identity.name()));
+  if (!asked.tags.empty()) TRY_DO(set_document(call, name.volume, document::kTagging, s3proto::render_tagging(asked.tags)));
   if (acl) TRY_DO(set_document(call, name.volume, document::kAcl, std::move(acl)));
   if (ownership) TRY_DO(set_document(call, name.volume, document::kOwnership, std::move(ownership)));
   if (lock && http::same_text(*lock, "true")) {
@@ -166,15 +199,19 @@ Answer<http::Response> delete_bucket(const Call& call) {
   TRY_DO(require_head(call));
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
   const auto not_empty = [](std::string why) { return refusal(ErrorCode::BucketNotEmpty, std::move(why)); };
-  TRY(const auto contents, call.repository().open(call.bucket->target));
+  // A publish under way would put a release into what is decided to be empty.
+  const auto lock = call.repository().lock_volume(call.bucket->volume().record.id);
+  TRY(const auto target, resolve_bucket(call.repository(), *call.repository().published().load(), call.bucket->name));
+  if (target.volume->record.id != call.bucket->volume().record.id) return refusal(ErrorCode::OperationAborted);
+  TRY(const auto contents, call.repository().open(target));
   auto cursor = contents->cursor();
   TRY_DO(cursor->seek(""));
   if (cursor->valid()) return not_empty("The bucket you tried to delete is not empty");
-  TRY(const auto former, call.repository().open_layer(call.bucket->volume(), volume::kVersionsLayer));
+  TRY(const auto former, call.repository().open_layer(*target.volume, volume::kVersionsLayer));
   auto versions = former->cursor();
   TRY_DO(versions->seek(""));
   if (versions->valid()) return not_empty("The bucket you tried to delete is not empty. You must delete all versions in the bucket.");
-  if (call.bucket->volume().record.last_release)
+  if (target.volume->record.last_release)
     return not_empty(fmt::format("'{}' has releases: `hailstone volume rm` deletes it with all of them", call.bucket->name.volume));
   TRY_DO(call.repository().submit(call.caller(), volume::DeleteVolume{call.bucket->name.volume}));
   return empty_ok(204);

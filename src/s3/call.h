@@ -19,6 +19,8 @@ namespace hailstone::s3 {
 struct Options {
   std::vector<std::string> domains;     // BUCKET.DOMAIN is served for these, beside path style
   Bytes region = "us-east-1";
+  bool own_buckets = false;             // any admin key may make buckets of free names, which are then its own
+  uint32_t stale_upload_days = 0;       // multipart uploads begun before are aborted; 0: by lifecycle rules alone
   bool signature_v2 = false;            // s3cmd signurl and old clients still send it
   uint64_t object_bytes_max = 5ull << 40;
   uint64_t part_bytes_max = 5ull << 30;

@@ -105,6 +105,7 @@ class Handler final : public http::Handler {
   explicit Handler(Edge& edge) : edge_(edge), states_(edge.services_.repository.published()) {}
 
   http::Task<http::Response> handle(http::Request request) override {
+    const int64_t started_ns = edge_.services_.repository.clock().monotonic_ns();
     const Bytes id = fmt::format("{:016X}", next_request_id());
     const bool head = request.head.method == http::Method::Head;
     auto call = std::make_shared<Call>(edge_.services_, edge_.options_, request.head);
@@ -129,6 +130,8 @@ class Handler final : public http::Handler {
     // botocore takes an answer that no 100 came before for the answer to its next request with Expect as well, unless the
     // connection ends in between. An empty body is answered so.
     if (request.head.content_length == 0 && call->field("Expect")) response.close = true;
+    edge_.meter_.count(call->operation, response.status,
+                       edge_.services_.repository.clock().monotonic_ns() - started_ns);
     co_return response;
   }
 

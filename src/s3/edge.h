@@ -7,6 +7,7 @@
 #include "http/offload.h"
 #include "http/server.h"
 #include "s3/call.h"
+#include "s3/meter.h"
 
 namespace hailstone::s3 {
 
@@ -19,6 +20,7 @@ class Edge {
 
   /// One for each server thread; the edge outlives it.
   std::unique_ptr<http::Handler> make_handler();
+  const Meter& meter() const { return meter_; }
 
  private:
   friend class Handler;
@@ -26,6 +28,7 @@ class Edge {
   const Options options_;
   http::BlockingPool& pool_;
   http::BlockingPool& slow_pool_;
+  Meter meter_;
 };
 
 }  // namespace hailstone::s3

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "s3/version_cursor.h"
 #include "s3/versions.h"
 
 namespace hailstone::s3 {
@@ -92,7 +93,7 @@ Answer<http::Response> list_objects(const Call& call) {
   answer.marker = call.query.get("marker").value_or("");
   TRY(Page page, read_page(call, call.bucket->target, answer.marker, true));
   answer.listing = std::move(page.listing);
-  if (page.next) answer.next_marker = *std::move(page.next);
+  if (page.next && !answer.listing.delimiter.empty()) answer.next_marker = *std::move(page.next);
   return xml_response(s3proto::render(answer));
 }
 
@@ -126,63 +127,6 @@ Answer<http::Response> list_objects_v2(const Call& call) {
   return response;
 }
 
-namespace {
-
-// Versions of all keys, by key and newest first: the current ones of the head among the former ones of their layer.
-class VersionCursor {
- public:
-  static Answer<VersionCursor> open(const Call& call) {
-    VersionCursor out;
-    TRY(out.head_contents_, call.repository().open(call.bucket->target));
-    out.head_ = out.head_contents_->cursor();
-    if (call.bucket->is_head()) {
-      TRY(out.former_contents_, call.repository().open_layer(call.bucket->volume(), volume::kVersionsLayer));
-      out.former_ = out.former_contents_->cursor();
-    }
-    return out;
-  }
-
-  // At the first version of the first key >= `key`.
-  Result<void> seek(ByteView key) {
-    TRY_DO(head_->seek(key));
-    if (former_) TRY_DO(former_->seek(key));
-    last_key_.clear();
-    any_ = false;
-    return settle();
-  }
-  Result<void> next() {
-    last_key_ = key_;
-    any_ = true;
-    TRY_DO(from_head_ ? head_->next() : former_->next());
-    return settle();
-  }
-  bool valid() const { return valid_; }
-  const Bytes& key() const { return key_; }
-  const Entry& entry() const { return entry_; }
-  bool latest() const { return !any_ || last_key_ != key_; }
-
- private:
-  Result<void> settle() {
-    const bool head = head_->valid();
-    const bool former = former_ && former_->valid();
-    valid_ = head || former;
-    if (!valid_) return {};
-    // A key's current version is newer than all its former ones.
-    from_head_ = head && (!former || head_->key() <= key_of_version(former_->key()));
-    key_ = from_head_ ? Bytes(head_->key()) : Bytes(key_of_version(former_->key()));
-    TRY(entry_, Entry::decode(from_head_ ? head_->value() : former_->value()));
-    return {};
-  }
-
-  std::unique_ptr<volume::Contents> head_contents_, former_contents_;
-  std::unique_ptr<volume::ContentsCursor> head_, former_;
-  Bytes key_, last_key_;
-  Entry entry_;
-  bool from_head_ = false, valid_ = false, any_ = false;
-};
-
-}  // namespace
-
 Answer<http::Response> list_object_versions(const Call& call) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
   s3proto::ListVersionsAnswer answer;
@@ -196,7 +140,7 @@ Answer<http::Response> list_object_versions(const Call& call) {
     return refusal(ErrorCode::InvalidArgument, "A version-id marker cannot be specified without a key marker.");
   TRY(answer.encoding, s3proto::parse_encoding_type(call.query));
   if (answer.keys_max == 0) return xml_response(s3proto::render(answer));
-  TRY(auto cursor, VersionCursor::open(call));
+  TRY(auto cursor, VersionCursor::open(call.repository(), call.bucket->target));
   TRY_DO(cursor.seek(std::max(answer.prefix, answer.key_marker)));
   // Past the marker: the whole key, or as far as the version named.
   bool passed = answer.version_id_marker.empty();
@@ -242,6 +186,16 @@ Answer<http::Response> list_object_versions(const Call& call) {
   return xml_response(s3proto::render(answer));
 }
 
+namespace {
+
+bool may_see(const Call& call, const volume::Volume& volume) {
+  const auto owner = volume.record.documents.find(document::kOwner);
+  return has_role(call.identity, volume, owner == volume.record.documents.end() ? Bytes() : owner->second,
+                  volume::Role::Reader);
+}
+
+}  // namespace
+
 Answer<http::Response> list_buckets(const Call& call) {
   if (call.identity.anonymous()) return refusal(ErrorCode::AccessDenied);
   TRY(const auto most, call.query.number("max-buckets", 10'000));
@@ -259,7 +213,7 @@ Answer<http::Response> list_buckets(const Call& call) {
   s3proto::ListAllMyBuckets answer{.owner = call.identity.owner()};
   if (!prefix.empty()) answer.prefix = std::string(prefix);
   for (const auto& [name, volume] : call.state->volumes) {
-    if (name <= after || !name.starts_with(prefix) || !volume::allows(*call.identity.key, volume::Role::Reader, name)) continue;
+    if (name <= after || !name.starts_with(prefix) || !may_see(call, *volume)) continue;
     if (most && answer.buckets.size() == *most) {
       answer.continuation_token = ContinuationToken{{}, answer.buckets.back().name}.encode();
       break;

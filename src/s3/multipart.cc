@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/sealing.h"
 #include "http/range.h"
@@ -28,6 +29,10 @@ Bytes parts_prefix(ByteView id) { return "p" + Bytes(id); }
 Bytes part_key(ByteView id, uint32_t number) {
   return parts_prefix(id) + volume::schema::big_endian(number).substr(4);
 }
+// An upload that was completed, for a client that lost the answer and asks again.
+Bytes done_key(ByteView id) { return "d" + Bytes(id); }
+constexpr const char* kDoneUpload = "upload";  // of its metadata: the key that the upload had
+
 uint32_t part_number_of(ByteView key) {
   return static_cast<uint32_t>(volume::schema::from_big_endian(Bytes(4, '\0') + Bytes(key.substr(key.size() - 4))));
 }
@@ -207,6 +212,23 @@ Responding upload_part(const Call& call, http::BlockingPool& pool, http::Request
   co_return response;
 }
 
+namespace {
+
+// "bytes=FIRST-LAST" and nothing else.
+std::optional<std::pair<uint64_t, uint64_t>> parse_copy_range(std::string_view text) {
+  constexpr std::string_view kUnit = "bytes=";
+  if (!text.starts_with(kUnit)) return std::nullopt;
+  const char* const end = text.data() + text.size();
+  uint64_t first = 0, last = 0;
+  const auto [dash, bad_first] = std::from_chars(text.data() + kUnit.size(), end, first);
+  if (bad_first != std::errc() || dash == end || *dash != '-') return std::nullopt;
+  const auto [stop, bad_last] = std::from_chars(dash + 1, end, last);
+  if (bad_last != std::errc() || stop != end || first > last) return std::nullopt;
+  return std::pair(first, last);
+}
+
+}  // namespace
+
 Answer<http::Response> upload_part_copy(const Call& call) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), call.key(), nullptr));
   TRY_DO(require_writable(*call.bucket));
@@ -226,13 +248,15 @@ Answer<http::Response> upload_part_copy(const Call& call) {
     return refusal(ErrorCode::PreconditionFailed);
   http::ByteRange range{0, object.entry.content.bytes};
   if (const auto field = call.field("x-amz-copy-source-range")) {
-    const auto resolved = http::resolve_ranges(field, object.entry.content.bytes);
-    uint64_t first = 0, last = 0;
-    const bool plain = std::sscanf(Bytes(*field).c_str(), "bytes=%lu-%lu", &first, &last) == 2 && first <= last;
-    if (!plain) return refusal(ErrorCode::InvalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy");
-    if (last >= object.entry.content.bytes || resolved.kind != http::ResolvedRanges::Kind::Satisfiable)
-      return refusal(ErrorCode::InvalidRange, "Range specified is not valid for source object of size: " + std::to_string(object.entry.content.bytes));
-    range = resolved.ranges.front();
+    const auto asked = parse_copy_range(*field);
+    if (!asked)
+      return refusal(ErrorCode::InvalidArgument,
+                     "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are "
+                     "the zero-based offsets of the first and last bytes to copy");
+    if (asked->second >= object.entry.content.bytes)
+      return refusal(ErrorCode::InvalidRange, fmt::format("Range specified is not valid for source object of size: {}",
+                                                          object.entry.content.bytes));
+    range = {asked->first, asked->second - asked->first + 1};
   }
   if (range.length > call.options.part_bytes_max) return refusal(ErrorCode::EntityTooLarge);
   // The bytes are read: a part has an MD5 of its own.
@@ -276,24 +300,24 @@ Answer<Assembled> assemble(const Call& call, const Upload& upload, const std::ve
   auto& chunks = call.repository().chunks();
   std::vector<const Entry*> chosen;
   uint64_t total = 0;
-  for (size_t i = 0; i < asked.size(); ++i) {
-    const auto found = std::ranges::find(parts, asked[i].number, [](const auto& p) { return p.first; });
-    const auto invalid = [&] {
+  for (const auto& one : asked) {
+    const auto found = std::ranges::lower_bound(parts, one.number, {}, [](const auto& p) { return p.first; });
+    const bool known = found != parts.end() && found->first == one.number && found->second.etag == one.etag;
+    if (!known || (one.checksum && one.checksum->raw != raw_checksum(found->second))) {
       Refused refused(ErrorCode::InvalidPart);
-      refused.with("PartNumber", std::to_string(asked[i].number)).with("UploadId", asked_upload(call)).with("ETag", asked[i].etag);
-      return std::unexpected(std::move(refused));
-    };
-    if (found == parts.end() || found->second.etag != asked[i].etag) return invalid();
-    if (asked[i].checksum && asked[i].checksum->raw != raw_checksum(found->second)) return invalid();
-    if (i + 1 < asked.size() && found->second.content.bytes < kPartBytesMin) {
-      Refused refused(ErrorCode::EntityTooSmall);
-      refused.with("ProposedSize", std::to_string(found->second.content.bytes))
-          .with("MinSizeAllowed", std::to_string(kPartBytesMin))
-          .with("PartNumber", std::to_string(asked[i].number));
+      refused.with("PartNumber", std::to_string(one.number)).with("UploadId", asked_upload(call)).with("ETag", one.etag);
       return std::unexpected(std::move(refused));
     }
     total += found->second.content.bytes;
     chosen.push_back(&found->second);
+  }
+  for (size_t i = 0; i + 1 < chosen.size(); ++i) {
+    if (chosen[i]->content.bytes >= kPartBytesMin) continue;
+    Refused refused(ErrorCode::EntityTooSmall);
+    refused.with("ProposedSize", std::to_string(chosen[i]->content.bytes))
+        .with("MinSizeAllowed", std::to_string(kPartBytesMin))
+        .with("PartNumber", std::to_string(asked[i].number));
+    return std::unexpected(std::move(refused));
   }
   if (total > call.options.object_bytes_max) return refusal(ErrorCode::EntityTooLarge);
   if (const auto size = call.field("x-amz-mp-object-size"); size && *size != std::to_string(total))
@@ -338,12 +362,56 @@ Answer<Assembled> assemble(const Call& call, const Upload& upload, const std::ve
 
 }  // namespace
 
+namespace {
+
+http::Response completed(const Call& call, const Entry& entry, const Bytes& version) {
+  s3proto::CompleteMultipartUploadAnswer answer{.location = fmt::format("/{}/{}", call.resource.bucket, call.key()),
+                                                .bucket = call.resource.bucket,
+                                                .key = call.key(),
+                                                .etag = entry.etag,
+                                                .checksum = shown_checksum(entry)};
+  return with_version(xml_response(s3proto::render(answer)), version);
+}
+
+Answer<std::optional<http::Response>> completed_before(const Call& call) {
+  const Bytes id = asked_upload(call);
+  TRY(const auto contents, call.repository().open_layer(call.bucket->volume(), kUploadsLayer));
+  TRY(const auto done, contents->get(done_key(id)));
+  if (!done || !done->object) return std::optional<http::Response>();
+  const auto of = done->metadata.find(kDoneUpload);
+  if (of == done->metadata.end() || of->second != to_hex(upload_key(call.bucket->target.layer, call.key(), id)))
+    return std::optional<http::Response>();
+  return completed(call, *done, done->object->version);
+}
+
+// What completed() needs, under the id.
+Entry done_entry(const Upload& upload, const Entry& object, const Bytes& version) {
+  Entry done;
+  done.content.sha256 = sha256("");
+  done.modified_ns = object.modified_ns;
+  done.etag = object.etag;
+  done.metadata[kDoneUpload] = to_hex(upload.key);
+  done.object.emplace();
+  done.object->version = version;
+  done.object->checksum_algorithm = object.object->checksum_algorithm;
+  done.object->checksum = object.object->checksum;
+  return done;
+}
+
+}  // namespace
+
 Answer<http::Response> complete_multipart_upload(const Call& call, ByteView document) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), call.key(), nullptr));
   TRY_DO(require_writable(*call.bucket));
   TRY(const auto asked, s3proto::parse_complete_multipart_upload(document));
   const Bytes id = asked_upload(call);
-  TRY(const Upload upload, look_up_upload(call));
+  const auto found = look_up_upload(call);
+  if (!found) {
+    TRY(auto before, completed_before(call));
+    if (before) return *std::move(before);
+    return std::unexpected(found.error());
+  }
+  const Upload& upload = *found;
   TRY(const auto parts, read_parts_of(call, id));
   const auto session = call.repository().chunks().begin_writes();
   TRY(const Assembled assembled, assemble(call, upload, asked, parts));
@@ -355,19 +423,18 @@ Answer<http::Response> complete_multipart_upload(const Call& call, ByteView docu
     // Parts that were replaced meanwhile are not those that were put together.
     for (const auto& [number, part] : parts) {
       TRY(const auto now, transaction.get(kUploadsLayer, part_key(id, number)));
-      if (!now || now->etag != part.etag) return refusal(ErrorCode::OperationAborted, "a part changed while the upload was completed");
+      if (!now || now->etag != part.etag)
+        return refusal(ErrorCode::OperationAborted, "a part changed while the upload was completed");
     }
     const auto versioning = call.bucket->is_head() ? call.bucket->documents->versioning : s3proto::Versioning::Never;
-    TRY(auto written, put_object(transaction, call.bucket->target.layer, versioning, call.key(), assembled.entry, call.now));
+    TRY(auto written,
+        put_object(transaction, call.bucket->target.layer, versioning, call.key(), assembled.entry, call.now));
     version = std::move(written.version);
     remove_upload(transaction, upload.key, id, parts);
+    TRY_DO(transaction.put(kUploadsLayer, done_key(id), done_entry(upload, assembled.entry, version)));
     return {};
   }));
-  s3proto::CompleteMultipartUploadAnswer answer{
-      .location = fmt::format("/{}/{}", call.resource.bucket, call.key()), .bucket = call.resource.bucket, .key = call.key(),
-      .etag = assembled.entry.etag, .checksum = shown_checksum(assembled.entry)};
-  if (answer.checksum) answer.checksum->type = upload.type;
-  return with_version(xml_response(s3proto::render(answer)), version);
+  return completed(call, assembled.entry, version);
 }
 
 Answer<http::Response> abort_multipart_upload(const Call& call) {
@@ -478,37 +545,101 @@ Answer<http::Response> list_multipart_uploads(const Call& call) {
   return xml_response(s3proto::render(answer));
 }
 
-Result<uint64_t> abort_stale_uploads(volume::Repository& repository, const volume::Volume& volume,
-                                     const s3proto::LifecycleRules* rules, UnixMicros older_than, UnixMicros now) {
+namespace {
+
+constexpr int64_t kDayMicros = 86'400'000'000;
+constexpr size_t kIdsAtOnce = 65'536;
+
+Result<void> remove_parts(Transaction& transaction, ByteView id, uint64_t& removed) {
+  TRY(auto parts, transaction.cursor(kUploadsLayer));
+  const Bytes prefix = parts_prefix(id);
+  TRY_DO(parts->seek(prefix));
+  while (parts->valid() && parts->key().starts_with(prefix)) {
+    transaction.remove(kUploadsLayer, parts->key());
+    ++removed;
+    TRY_DO(parts->next());
+  }
+  return {};
+}
+
+Result<void> forget_upload(volume::Repository& repository, const volume::Volume& volume, const Bytes& key, ByteView id) {
+  TRY_DO(repository.transact({"system", {}}, volume, [&](Transaction& transaction) -> Result<void> {
+    TRY(const auto still, transaction.get(kUploadsLayer, key));
+    if (!still) return {};
+    transaction.remove(kUploadsLayer, key);
+    uint64_t parts = 0;
+    return remove_parts(transaction, id, parts);
+  }));
+  return {};
+}
+
+// Ids of parts that no upload of the same state has, a window of them at a time.
+Result<void> sweep_parts(volume::Repository& repository, const volume::Volume& volume, const std::function<bool()>& stop,
+                         LifecycleReport& report) {
   TRY(const auto contents, repository.open_layer(volume, kUploadsLayer));
   auto cursor = contents->cursor();
-  uint64_t aborted = 0;
+  TRY_DO(cursor->seek("p"));
+  while (cursor->valid() && cursor->key().starts_with("p") && !stop()) {
+    std::vector<Bytes> ids;
+    while (cursor->valid() && cursor->key().starts_with("p") && ids.size() < kIdsAtOnce) {
+      ids.emplace_back(cursor->key().substr(1, kUploadIdBytes));
+      TRY_DO(cursor->seek(parts_prefix(ids.back()) + Bytes(5, '\xff')));
+    }
+    std::vector<bool> known(ids.size());
+    auto uploads = contents->cursor();
+    TRY_DO(uploads->seek("u"));
+    for (; uploads->valid() && uploads->key().starts_with("u");) {
+      const ByteView id = uploads->key().substr(uploads->key().size() - std::min(uploads->key().size(), kUploadIdBytes));
+      const auto at = std::ranges::lower_bound(ids, id, std::less<ByteView>());
+      if (at != ids.end() && *at == id) known[static_cast<size_t>(at - ids.begin())] = true;
+      TRY_DO(uploads->next());
+    }
+    for (size_t i = 0; i < ids.size() && !stop(); ++i) {
+      if (known[i]) continue;
+      TRY_DO(repository.transact({"system", {}}, volume, [&](Transaction& transaction) {
+        uint64_t removed = 0;
+        auto done = remove_parts(transaction, ids[i], removed);
+        report.parts += removed;
+        return done;
+      }));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> clear_uploads(volume::Repository& repository, const volume::Volume& volume,
+                           const s3proto::LifecycleRules* rules, uint32_t stale_days, UnixMicros now,
+                           const std::function<bool()>& stop, LifecycleReport& report) {
+  TRY(const auto contents, repository.open_layer(volume, kUploadsLayer));
+  auto cursor = contents->cursor();
   constexpr size_t kHead = 9;  // "u" and the layer
   TRY_DO(cursor->seek("u"));
-  while (cursor->valid() && cursor->key().starts_with("u")) {
+  for (; cursor->valid() && cursor->key().starts_with("u") && !stop();) {
     const Bytes key(cursor->key());
     TRY(const auto entry, Entry::decode(cursor->value()));
     TRY_DO(cursor->next());
     if (key.size() < kHead + kUploadIdBytes + 1) continue;
     const UnixMicros begun{entry.modified_ns / 1000};
     const ByteView object = ByteView(key).substr(kHead, key.size() - kHead - kUploadIdBytes - 1);
-    if (begun >= older_than && !(rules && s3proto::aborts_upload(*rules, object, begun, now))) continue;
-    const Bytes id = key.substr(key.size() - kUploadIdBytes);
+    const bool stale = stale_days > 0 && begun.value + stale_days * kDayMicros <= now.value;
+    if (!stale && !(rules != nullptr && s3proto::aborts_upload(*rules, object, begun, now))) continue;
+    TRY_DO(forget_upload(repository, volume, key, ByteView(key).substr(key.size() - kUploadIdBytes)));
+    ++report.uploads;
+  }
+  TRY_DO(cursor->seek("d"));
+  for (; cursor->valid() && cursor->key().starts_with("d") && !stop();) {
+    const Bytes key(cursor->key());
+    TRY(const auto entry, Entry::decode(cursor->value()));
+    TRY_DO(cursor->next());
+    if (entry.modified_ns / 1000 + kDayMicros > now.value) continue;
     TRY_DO(repository.transact({"system", {}}, volume, [&](Transaction& transaction) -> Result<void> {
-      TRY(const auto still, transaction.get(kUploadsLayer, key));
-      if (!still) return {};
       transaction.remove(kUploadsLayer, key);
-      TRY(auto parts, transaction.cursor(kUploadsLayer));
-      TRY_DO(parts->seek(parts_prefix(id)));
-      while (parts->valid() && parts->key().starts_with(parts_prefix(id))) {
-        transaction.remove(kUploadsLayer, parts->key());
-        TRY_DO(parts->next());
-      }
       return {};
     }));
-    ++aborted;
   }
-  return aborted;
+  return sweep_parts(repository, volume, stop, report);
 }
 
 }  // namespace hailstone::s3

@@ -3,6 +3,7 @@
 // An upload and its parts are entries of the volume's uploads layer, so whatever keeps entries keeps them.
 #pragma once
 
+#include "s3/lifecycle.h"
 #include "s3/writing.h"
 
 namespace hailstone::s3 {
@@ -17,8 +18,10 @@ Answer<http::Response> abort_multipart_upload(const Call& call);
 Answer<http::Response> list_parts(const Call& call);
 Answer<http::Response> list_multipart_uploads(const Call& call);
 
-/// Aborts what lifecycle rules or `older_than` give up. Returns how many.
-Result<uint64_t> abort_stale_uploads(volume::Repository& repository, const volume::Volume& volume,
-                                     const s3proto::LifecycleRules* rules, UnixMicros older_than, UnixMicros now);
+/// Aborts what lifecycle rules or `stale_days` (0: never) give up, forgets completions older than a day, and removes
+/// parts whose upload is gone (one that was being sent while its upload was aborted). An upload goes in one transaction.
+Result<void> clear_uploads(volume::Repository& repository, const volume::Volume& volume,
+                           const s3proto::LifecycleRules* rules, uint32_t stale_days, UnixMicros now,
+                           const std::function<bool()>& stop, LifecycleReport& report);
 
 }  // namespace hailstone::s3

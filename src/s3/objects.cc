@@ -263,9 +263,14 @@ Answer<http::Response> get_object(const Call& call) {
     return std::unexpected(*std::move(refused));
   }
   // Overrides change what a signed URL's holder sees: only a signature may ask for them.
-  for (const auto& [parameter, name] : kOverrides)
-    if (call.identity.anonymous() && call.query.has(parameter))
+  for (const auto& [parameter, name] : kOverrides) {
+    const auto value = call.query.get(parameter);
+    if (!value) continue;
+    if (call.identity.anonymous())
       return refusal(ErrorCode::InvalidRequest, fmt::format("{} cannot be used with anonymous requests", parameter));
+    if (std::ranges::any_of(*value, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+      return refusal(ErrorCode::InvalidArgument, fmt::format("{} has control characters", parameter));
+  }
 
   http::Response response;
   http::ByteRange range{0, size};

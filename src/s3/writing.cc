@@ -76,10 +76,11 @@ Answer<> set_lock(const Call& call, const FieldLookup& field, volume::ObjectFact
     return refusal(ErrorCode::InvalidArgument,
                   "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied");
   if (mode) {
-    TRY(const auto parsed, s3proto::parse_lock_mode(*mode));
+    const auto parsed = s3proto::parse_lock_mode(*mode);
+    if (!parsed) return refusal(ErrorCode::InvalidArgument, "Unknown wormMode directive.");
     TRY(const UnixMicros time, parse_time(*until));
     if (time <= call.now) return refusal(ErrorCode::InvalidArgument, "The retain until date must be in the future!");
-    facts.retention = parsed == s3proto::LockMode::Governance ? 1 : 2;
+    facts.retention = *parsed == s3proto::LockMode::Governance ? 1 : 2;
     facts.retain_until = time.value;
   } else if (lock && lock->retention) {
     facts.retention = lock->retention->mode == s3proto::LockMode::Governance ? 1 : 2;

@@ -68,6 +68,8 @@ constexpr std::array<Row, kErrorCodeCount> kTable{{
      "The content of the form does not meet the conditions specified in the policy document."},
     {InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable"},
     {InvalidRequest, "InvalidRequest", 400, "Invalid Request"},
+    {InvalidRetentionPeriod, "InvalidRetentionPeriod", 400,
+     "The retention period must be a positive integer of at most 36500 days or 100 years."},
     {InvalidSecurity, "InvalidSecurity", 403, "The provided security credentials are not valid."},
     {InvalidStorageClass, "InvalidStorageClass", 400, "The storage class you specified is not valid"},
     {InvalidTag, "InvalidTag", 400, "The tag provided was not a valid tag."},

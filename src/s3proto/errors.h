@@ -51,6 +51,7 @@ enum class ErrorCode : uint8_t {
   InvalidPolicyDocument,
   InvalidRange,
   InvalidRequest,
+  InvalidRetentionPeriod,
   InvalidSecurity,
   InvalidStorageClass,
   InvalidTag,

@@ -83,15 +83,28 @@ Parsed<DeleteRequest> parse_delete(ByteView body) {
   return out;
 }
 
-Parsed<std::string> parse_create_bucket(ByteView body) {
-  if (body.find_first_not_of(" \t\r\n") == body.npos) return std::string();
+Parsed<CreateBucketRequest> parse_create_bucket(ByteView body) {
+  CreateBucketRequest out;
+  if (body.find_first_not_of(" \t\r\n") == body.npos) return out;
   TRY(const XmlDocument document, XmlDocument::parse(body, "CreateBucketConfiguration"));
   TRY_DO(document.root().only({"LocationConstraint", "Location", "Bucket", "Tags"}));
   for (std::string_view directory : {"Location", "Bucket"})
     if (!document.root().all(directory).empty())
       return refuse(ErrorCode::NotImplemented, "directory buckets are not implemented");
   TRY(const auto location, document.root().optional_text("LocationConstraint"));
-  return location.value_or("");
+  out.location = location.value_or("");
+  TRY(const XmlElement* tags, document.root().maybe("Tags"));
+  if (tags != nullptr) {
+    TRY_DO(tags->only({"Tag"}));
+    for (const XmlElement& tag : tags->children()) {
+      TRY_DO(tag.only({"Key", "Value"}));
+      TRY(std::string key, tag.required_text("Key"));
+      TRY(std::string value, tag.required_text("Value"));
+      out.tags.emplace_back(std::move(key), std::move(value));
+    }
+    TRY_DO(validate_tags(out.tags, TagLevel::Bucket));
+  }
+  return out;
 }
 
 Parsed<ObjectAttributes> parse_object_attributes(std::string_view header) {

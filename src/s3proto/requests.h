@@ -55,8 +55,13 @@ struct DeleteRequest {
 /// MalformedXML also for more than 1000 keys and for a key that cannot be one.
 Parsed<DeleteRequest> parse_delete(ByteView body);
 
-/// LocationConstraint of a CreateBucketConfiguration; "" for an empty body or without one.
-Parsed<std::string> parse_create_bucket(ByteView body);
+struct CreateBucketRequest {
+  std::string location;  // LocationConstraint; empty: none
+  Tags tags;
+  bool operator==(const CreateBucketRequest&) const = default;
+};
+/// A CreateBucketConfiguration; an empty body asks for nothing. NotImplemented for directory buckets; InvalidTag.
+Parsed<CreateBucketRequest> parse_create_bucket(ByteView body);
 
 /// Value of x-amz-object-attributes: what to answer. InvalidArgument for an unknown one or none.
 struct ObjectAttributes {

@@ -194,10 +194,18 @@ TEST(Requests, SettingsComeBackAsTheyWereSet) {
   EXPECT_EQ(*parse_public_access_block(render_public_access_block(block)), block);
   for (auto o : {Ownership::BucketOwnerEnforced, Ownership::BucketOwnerPreferred, Ownership::ObjectWriter})
     EXPECT_EQ(*parse_ownership(render_ownership(o)), o);
-  EXPECT_EQ(*parse_create_bucket(""), "");
+  EXPECT_EQ(*parse_create_bucket(""), CreateBucketRequest{});
   EXPECT_EQ(*parse_create_bucket(
                 "<CreateBucketConfiguration><LocationConstraint>eu</LocationConstraint></CreateBucketConfiguration>"),
-            "eu");
+            (CreateBucketRequest{.location = "eu", .tags = {}}));
+  EXPECT_EQ(*parse_create_bucket("<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>1</Value></Tag></Tags>"
+                                 "</CreateBucketConfiguration>"),
+            (CreateBucketRequest{.location = "", .tags = {{"a", "1"}}}));
+  EXPECT_EQ(outcome(parse_create_bucket("<CreateBucketConfiguration><Tags><Tag><Key>aws:a</Key><Value>1</Value></Tag>"
+                                        "</Tags></CreateBucketConfiguration>")),
+            "InvalidTag");
+  EXPECT_EQ(outcome(parse_create_bucket("<CreateBucketConfiguration><Bucket/></CreateBucketConfiguration>")),
+            "NotImplemented");
   EXPECT_EQ(*parse_object_attributes("ETag, ObjectSize"), (ObjectAttributes{.etag = true, .size = true}));
   EXPECT_EQ(outcome(parse_object_attributes("Colour")), "InvalidArgument");
 }

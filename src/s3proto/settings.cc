@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "http/grammar.h"
 #include "s3proto/xml.h"
 
 namespace hailstone::s3proto {
@@ -59,12 +60,16 @@ Parsed<ObjectLock> parse_object_lock(ByteView body) {
   ObjectLock::Default out;
   TRY(const XmlElement* mode, retention->one("Mode"));
   TRY(out.mode, parse_lock_mode(mode->trimmed()));
+  for (const char* name : {"Days", "Years"}) {
+    TRY(const auto text, retention->optional_text(name));
+    if (text && http::trim(*text).starts_with('-')) return refuse(ErrorCode::InvalidRetentionPeriod);
+  }
   TRY(const auto days, retention->optional_number("Days"));
   TRY(const auto years, retention->optional_number("Years"));
   if (days.has_value() == years.has_value()) return malformed_xml("DefaultRetention: exactly one of Days and Years");
   // As S3: 100 years at most.
   if (days.value_or(1) < 1 || days.value_or(1) > 36500 || years.value_or(1) < 1 || years.value_or(1) > 100)
-    return refuse(ErrorCode::InvalidArgument, "Default retention period must be from 1 day to 100 years.");
+    return refuse(ErrorCode::InvalidRetentionPeriod);
   out.days = static_cast<uint32_t>(days.value_or(0));
   out.years = static_cast<uint32_t>(years.value_or(0));
   lock.retention = out;

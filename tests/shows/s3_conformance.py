@@ -42,7 +42,7 @@ def run(quick=False):
     cases = [c for c in kit_module.CASES if wanted in c[0] and not (quick and c[2])]
     names = collections.Counter(c[0] for c in cases)
     assert max(names.values(), default=1) == 1, f"two cases are named alike: {names.most_common(3)}"
-    settings = ['s3.domains=["s3.test"]']
+    settings = ['s3.domains=["s3.test"]', "s3.own_buckets=true"]
     with workspace() as place, Node(place / "data", set_=settings) as node, \
             Node(place / "old", set_=[*settings, "s3.signature_v2=true"]) as old:
         kit = kit_module.Kit(node, keys_of(node))

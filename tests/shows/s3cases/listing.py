@@ -94,7 +94,7 @@ def marker_within_a_common_prefix(kit):
     answer = kit.s3.list_objects(Bucket=bucket, Delimiter="/", Marker="boo/")
     equal((keys_of(answer), prefixes_of(answer)), (["c"], []))
     answer = kit.s3.list_objects_v2(Bucket=bucket, Delimiter="/", StartAfter="boo/bar")
-    equal((keys_of(answer), prefixes_of(answer)), (["c"], ["boo/"]))
+    equal((keys_of(answer), prefixes_of(answer)), (["c"], []))
 
 
 @case
@@ -139,11 +139,11 @@ def encodings(kit, _, version, encoding, code):
 
 @case
 def letters_that_xml_cannot_hold(kit):
-    """boto3 asks for url encoding of its own accord; without it the listing stays well-formed."""
+    """boto3 asks for url encoding of its own accord; without it they come as references, as S3 sends them."""
     bucket = kit.bucket(keys=["a\x01b", "a<&>b"])
     equal(keys_of(kit.s3.list_objects_v2(Bucket=bucket)), ["a\x01b", "a<&>b"])
     reply = answered(kit.raw("GET", f"/{bucket}"), 200)
-    equal(reply.xml.findall("Contents")[1].findtext("Key"), "a<&>b")
+    assert b"<Key>a&#x1;b</Key>" in reply.body and b"<Key>a&lt;&amp;&gt;b</Key>" in reply.body, reply
 
 
 @case

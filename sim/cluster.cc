@@ -96,6 +96,7 @@ struct Disk {
   HardState hard;
   std::map<Slot, Record> records;
   Snapshot snapshot;
+  Slot floor;  // records up to here are not the chosen ones for certain: a snapshot came in their place
   bool damaged = false;
 };
 
@@ -320,7 +321,32 @@ void World::arm(Node& node, uint32_t group) {
   });
 }
 
+std::string summary(const Message& message) {
+  std::string text = fmt::format("{} -> {} group {} {}", message.from.value, message.to.value, message.group.value, body_name(message.body));
+  const auto records = [&](const std::vector<Record>& list) {
+    for (const Record& record : list)
+      text += fmt::format(" [{} {}.{} o{}.{} {:04x}<{:04x}{}]", record.slot.value, record.ballot.round, record.ballot.who.value, record.origin.round,
+                          record.origin.who.value, record.digest.low & 0xffff, record.parent.low & 0xffff, record.data ? "" : " header");
+  };
+  if (const auto* m = std::get_if<Accept>(&message.body)) {
+    text += fmt::format(" {}.{} chosen {} end {} stamp {}", m->ballot.round, m->ballot.who.value, m->chosen.value, m->end.value, m->stamp);
+    records(m->records);
+  } else if (const auto* a = std::get_if<Accepted>(&message.body)) {
+    text += fmt::format(" {}.{} upto {} missing {} chosen {} stamp {}", a->ballot.round, a->ballot.who.value, a->upto.value, a->missing.value,
+                        a->chosen.value, a->stamp);
+  } else if (const auto* p = std::get_if<Promise>(&message.body)) {
+    text += fmt::format(" {}.{} from {} chosen {}", p->ballot.round, p->ballot.who.value, p->from.value, p->chosen.value);
+    records(p->headers);
+  } else if (const auto* q = std::get_if<Prepare>(&message.body)) {
+    text += fmt::format(" {}.{} from {}", q->ballot.round, q->ballot.who.value, q->from.value);
+  } else if (const auto* c = std::get_if<Chosen>(&message.body)) {
+    records(c->records);
+  }
+  return text;
+}
+
 void World::transmit(const Message& message) {
+  if (trace_ == Trace::Messages) note("{}", summary(message));
   mix(message.from.value << 32 | message.to.value << 8 | message.body.index());
   if (message.to.value == 0 || message.to.value > nodes_.size()) return;
   if (!reachable(message.from, message.to) || network_.chance(faults_ ? recipe_.loss : 0)) return;
@@ -487,7 +513,7 @@ void World::take_snapshot(Node& node, uint32_t group) {
 void World::serve_learn(Node& node, uint32_t group, const ServeLearn& wanted) {
   Host& host = node.hosts[group];
   Chosen answer;
-  for (Slot slot = wanted.first; slot <= wanted.last && slot <= host.disk.hard.chosen && answer.records.size() < 50;
+  for (Slot slot = wanted.first; slot > host.disk.floor && slot <= wanted.last && slot <= host.disk.hard.chosen && answer.records.size() < 50;
        slot = slot.next()) {
     const auto found = host.disk.records.find(slot);
     if (found == host.disk.records.end()) break;
@@ -513,6 +539,7 @@ void World::fetch_snapshot(Node& node, uint32_t group, const FetchSnapshot& want
                     !(faults_ && network_.chance(0.1));
     if (ok) {
       Host& host = node.hosts[group];
+      host.disk.floor = snapshot.meta.upto;
       host.disk.snapshot = snapshot;
       host.state = snapshot.state;
       host.at = snapshot.meta;

@@ -49,7 +49,7 @@ struct RunReport {
   History history;
 };
 
-enum class Trace : uint8_t { Off, Print };
+enum class Trace : uint8_t { Off, Print, Messages };
 
 /// Runs to the end, or to the first violation. Deterministic.
 RunReport run_cluster(const Recipe& recipe, uint64_t seed, Trace trace = Trace::Off);

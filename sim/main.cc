@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   uint32_t members = 0;
   int64_t seconds = 0;
   uint32_t drift = 0;
-  bool trace = false, keep_going = false;
+  bool trace = false, messages = false, keep_going = false;
   app.add_option("--seed", first, "the first seed");
   app.add_option("--count", count, "how many seeds");
   app.add_option("--seconds", seconds, "stop after so many seconds");
@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   app.add_option("--operations", operations, "client operations of a seed");
   app.add_option("--drift-ppm", drift, "clocks run off by so much, whatever the replicas assume");
   app.add_flag("--trace", trace, "print what happens");
+  app.add_flag("--messages", messages, "and every message sent");
   app.add_flag("--keep-going", keep_going, "count violations instead of stopping");
   CLI11_PARSE(app, argc, argv);
   const auto begun = std::chrono::steady_clock::now();
@@ -30,7 +31,7 @@ int main(int argc, char** argv) {
     Recipe recipe = Recipe::draw(seed, members ? members : seed % 2 ? 3 : 5);
     recipe.operations = operations;
     if (drift) recipe.clock_drift_ppm = drift;
-    const RunReport report = run_cluster(recipe, seed, trace ? Trace::Print : Trace::Off);
+    const RunReport report = run_cluster(recipe, seed, messages ? Trace::Messages : trace ? Trace::Print : Trace::Off);
     ++seeds;
     done += report.operations;
     unknown += report.unknown;

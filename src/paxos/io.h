@@ -47,7 +47,8 @@ struct Applied {
 struct SnapshotTaken {
   Slot upto;
 };
-/// What FetchSnapshot asked for is durably installed, or could not be.
+/// What FetchSnapshot asked for is durably installed, or could not be. Storage must not serve or load records up to
+/// meta.upto any more: they need not be the chosen ones.
 struct SnapshotInstalled {
   SnapshotMeta meta;
   bool ok = false;

@@ -68,7 +68,7 @@ class PagePipe {
   }
 
  private:
-  static constexpr size_t kStepBytes = 1u << 20;  // what a slow reader leaves of it is spliced again
+  static constexpr size_t kStepBytes = 256u << 10;  // what a slow reader leaves of it is spliced again
 
   bool open() {
     if (::pipe2(ends_, O_CLOEXEC | O_NONBLOCK) != 0) return false;

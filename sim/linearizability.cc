@@ -116,7 +116,7 @@ class FingerprintSet {
 
 /// The search for one key, after Wing and Gong ("Testing and verifying concurrent objects", 1993), with Lowe's memory
 /// of configurations seen ("Testing for linearizability", 2017) and his list of calls and returns from which operations
-/// are lifted. Three things keep it small:
+/// are lifted. Four things keep it small:
 ///
 /// - An operation that is legal now and never has an effect goes first, with no alternative: in any order that puts it
 ///   later it can be moved here. So does a write that nobody will notice over a value that nobody will notice, once no
@@ -124,10 +124,13 @@ class FingerprintSet {
 /// - An operation of unknown outcome is tried only where an operation that may come next needs the value it sets, or
 ///   needs another value than the present one. Anywhere else it can be moved later, past the operation that follows it,
 ///   or left out. Equal ones are interchangeable, so the one called first is taken.
+/// - Grants whose sequencers are known are taken in the order of these, and one of unknown outcome only where a number
+/// is
+///   left for it.
 /// - Values that no operation left would notice are one value, kUnseen.
 ///
-/// What is seen is remembered as a 128-bit fingerprint of (operations taken, state): two among n configurations
-/// collide, and could turn a good history into a violation, with a probability of n^2 / 2^128.
+/// What is seen is remembered as a 127-bit fingerprint of (operations taken, state): two among n configurations
+/// collide, and could turn a good history into a violation, with a probability of n^2 / 2^127.
 class KeySearch {
  public:
   /// `operations` are of one key, by call time. Returns the verdict and adds to `states`.
@@ -195,12 +198,14 @@ class KeySearch {
   std::vector<uint64_t> values_;  // that guards name, ascending; interned value = index + 1
   std::vector<Required> required_;
   std::vector<Class> classes_;
+  std::vector<uint64_t> grants_;  // sequencers of the required grants, ascending: the order they must be taken in
   std::vector<int64_t> calls_;
   std::vector<std::pair<uint32_t, uint32_t>> producers_;  // (value, class that sets it), ascending
 
   // The configuration, changed by take() and put back by undo().
   std::vector<uint32_t> next_, previous_;  // entries of required operations not taken; 0 is head and end
   std::vector<uint32_t> observers_;        // by value: guards not taken that name it
+  uint32_t grants_taken_ = 0;              // required ones
   uint32_t differs_left_ = 0;              // guards not taken
   Fingerprint taken_;
   std::vector<uint32_t> trail_;
@@ -220,6 +225,7 @@ uint32_t KeySearch::intern(uint64_t value) const {
 
 void KeySearch::load(std::span<const Operation* const> operations) {
   values_.clear(), required_.clear(), classes_.clear(), calls_.clear(), producers_.clear();
+  grants_.clear();
   std::vector<std::pair<Step<uint64_t>, const Operation*>> steps;
   steps.reserve(operations.size());
   for (const Operation* op : operations) {
@@ -227,12 +233,15 @@ void KeySearch::load(std::span<const Operation* const> operations) {
     if (!step) continue;
     steps.emplace_back(*step, op);
     if (step->guard != Guard::Always) values_.push_back(step->wanted);
+    if (step->sequencer && op->outcome == Outcome::Ok) grants_.push_back(step->sequencer);
   }
+  std::sort(grants_.begin(), grants_.end());
   std::sort(values_.begin(), values_.end());
   values_.erase(std::unique(values_.begin(), values_.end()), values_.end());
   observers_.assign(values_.size() + 1, 0);
   demanded_at_.assign(values_.size() + 1, 0);
   differs_left_ = 0;
+  grants_taken_ = 0;
   visit_ = 0;
 
   std::vector<std::pair<Step<uint32_t>, int64_t>> optional;
@@ -346,6 +355,7 @@ KeySearch::State KeySearch::take(uint32_t candidate, const State& state) {
     unlink(call_entry(candidate) + 1);
     taken_ = taken_ ^ fingerprint(candidate);
     step = &required_[candidate];
+    if (step->sequencer) ++grants_taken_;
   }
   if (step->guard != Guard::Always) --observers_[step->wanted];
   if (step->guard == Guard::Differs) --differs_left_;
@@ -369,6 +379,7 @@ void KeySearch::undo(size_t trail_size) {
       relink(call_entry(candidate));
       taken_ = taken_ ^ fingerprint(candidate);
       step = &required_[candidate];
+      if (step->sequencer) --grants_taken_;
     }
     if (step->guard != Guard::Always) ++observers_[step->wanted];
     if (step->guard == Guard::Differs) ++differs_left_;
@@ -380,14 +391,15 @@ KeySearch::Entered KeySearch::enter(const State& state) {
   Frame frame{state, 0, 0, static_cast<uint32_t>(candidates_.size()), static_cast<uint32_t>(candidates_.size()), false};
   demanded_.clear();
   ++visit_;
-  bool dead = false;
+  const bool dead = grants_taken_ < grants_.size() && state.sequencer >= grants_[grants_taken_];
   uint32_t entry = next_[0];
   while (entry != 0 && !is_return(entry)) {
     const uint32_t op = op_of(entry);
     const Required& step = required_[op];
     const uint32_t before = previous_[entry];
-    if (step.sequencer && step.sequencer <= state.sequencer) dead = true;  // sequencers only rise
-    if (!holds(step, state)) {
+    if (step.sequencer && step.sequencer != grants_[grants_taken_]) {
+      // Waits for the grants with lesser sequencers.
+    } else if (!holds(step, state)) {
       if (step.guard == Guard::Differs) {
         frame.wants_change = true;
       } else if (demanded_at_[step.wanted] != visit_) {

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Plants one bug after another in the consensus core and runs the simulator on each: a bug that no seed finds fails.
+
+    python3 sim/mutants.py [--build build/release] [--only NAME] [--jobs 2]
+
+Each mutant replaces a piece of text in one source file of src/paxos; that file is compiled and linked before the clean library,
+so that nothing else is built twice. A piece that is not there (any more) fails too: the table below must follow the code.
+"""
+import argparse
+import concurrent.futures
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# name: (file, piece, replacement, what it is)
+MUTANTS = {
+    "promise-not-persisted": ("acceptor.cc", "    following_ = {};\n    write_hard();\n    promised_write_ = write().id;\n    set_role", "    following_ = {};\n    set_role", "a promise is forgotten by a crash"),
+    "promise-before-persist": ("acceptor.cc", "if (durable(promised_write_)) send(from, std::move(promise));\n  else send_after_write(from, std::move(promise));", "send(from, std::move(promise));", "a promise leaves before it is durable"),
+    "ack-before-persist": ("acceptor.cc", "cell->record.ballot == following_ && durable(cell->write);)", "cell->record.ballot == following_;)", "records are acknowledged before they are durable"),
+    "ballot-not-persisted": ("election.cc", "  write_hard();\n  promised_write_ = write().id;\n  const Time retry", "  promised_write_ = persisted_;\n  const Time retry", "a candidate's ballot is not durable: another life uses it again"),
+    "accept-ignores-ballot": ("acceptor.cc", "if (message.ballot < promised_) return send(from, Refuse{.promised = promised_});\n  if (from", "if (message.ballot < promised_) promised_ = message.ballot;\n  if (from", "a promise is broken by a late leader"),
+    "prepare-ignores-ballot": ("acceptor.cc", "  if (message.ballot < promised_ || (again", "  if ((again", "a lower ballot is promised after a higher"),
+    "own-vote-before-persist": ("leader.cc", "const Slot own = held_upto(), before", "const Slot own = end_, before", "the leader counts itself before its own disk has it"),
+    "keeps-lowest-ballot": ("election.cc", "if (!best || found->second.ballot > best->ballot)", "if (!best || found->second.ballot < best->ballot)", "phase 1 takes the wrong value"),
+    "keeps-only-own": ("election.cc", "        if (!best || found->second.ballot > best->ballot) best = &found->second;\n", "        if (found->second.ballot.round == 0) best = &found->second;\n", "phase 1 ignores what others accepted"),
+    "keeps-nothing": ("election.cc", "  lead(std::move(kept), std::move(pending));", "  kept.clear();\n  lead(std::move(kept), std::move(pending));", "a new leader starts with its own values"),
+    "no-parent-cut": ("election.cc", "if (!best || best->parent != last) return kept;", "if (!best) return kept;", "a record whose parent was dropped is kept"),
+    "free-acks": ("acceptor.cc", "  return held_;\n}", "  for (Slot slot = held_.next(); slot <= stored_; slot = slot.next())\n    if (const Window::Cell* cell = window_.find(slot); cell && cell->record.ballot == following_ && durable(cell->write)) held_ = slot;\n  return held_;\n}", "acknowledges over a hole"),
+    "commits-below-quorum": ("leader.cc", "acks[config.phase2_quorum() - 1]", "acks[config.phase2_quorum() - 2 < acks.size() ? config.phase2_quorum() - 2 : 0]", "one vote less than a quorum chooses"),
+    "elects-below-quorum": ("election.cc", "  ask_for_promises(live());\n  if (!all_quorums(live(), &Config::phase1_quorum, has)) return;\n  for (const auto& [id, answer]", "  ask_for_promises(live());\n  if (candidacy_.promises.empty() && live()[0].voters.size() > 1) return;\n  for (const auto& [id, answer]", "any promise elects"),
+    "counts-learners": ("leader.cc", "    std::ranges::sort(acks, std::greater<>());\n    Slot upto", "    for (const Peer& each : peers_)\n      if (!config.is_voter(each.id)) acks.push_back(each.acked);\n    std::ranges::sort(acks, std::greater<>());\n    Slot upto", "a learner's copy counts as a vote"),
+    "lease-from-receipt": ("leader.cc", "to->echoed_sent = std::max(to->echoed_sent, sent->sent);", "to->echoed_sent = now_;", "the lease is counted from the answer, not from the question"),
+    "lease-without-margin": ("reads.cc", "return grant_ns / 1'000'000 * (1'000'000 - ppm) / (1'000'000 + ppm) * 1'000'000;", "(void)ppm;\n  return grant_ns;", "the lease is as long as the grant"),
+    "no-restart-wait": ("core.cc", "no_promise_before_ = boot.no_grants_outstanding || alone ? now : now + options_.grant_ns;", "no_promise_before_ = now;\n  (void)alone;", "a restarted replica forgets whom it granted"),
+    "grant-ignored": ("acceptor.cc", "  return now_ < grant_.until && grant_.ballot.who != candidate;", "  return false;", "promises while a grant runs"),
+    "grant-too-short": ("acceptor.cc", "grant_.until = std::max(grant_.until, now_ + options_.grant_ns);", "grant_.until = std::max(grant_.until, now_ + options_.grant_ns / 2);", "grants run out before the lease"),
+    "lease-survives-handoff": ("leader.cc", "  step_down(\"handed over\");\n", "  return;\n", "a leader reads on after it handed over"),
+    "lease-of-too-few": ("reads.cc", "stamps[config.lease_quorum() - 1]", "stamps[0] == kNever && stamps.size() > 1 ? stamps[config.lease_quorum() - 1 > 1 ? 1 : 0] : stamps[0]", "the leader's own grant is a lease"),
+    "reads-before-own-slot": ("reads.cc", "now < lease_until_ && own_slot_ <= at_.upto;", "now < lease_until_;", "a new leader reads before it knows what was chosen"),
+    "reads-unconfirmed": ("reads.cc", "    return found != peers_.end() && found->id == id && found->echoed >= stamp;", "    return found != peers_.end();", "a read-index without asking a quorum"),
+    "reads-by-old-stamp": ("reads.cc", ".stamp = stamp_ + 1, .index = at_.upto});\n  } else if (role_ == Role::Follower", ".stamp = stamp_ / 2, .index = at_.upto});\n  } else if (role_ == Role::Follower", "a read is confirmed by an answer to an earlier question"),
+    "read-id-reused": ("reads.cc", "  next_read_ = next_read_.next();\n", "", "the answer to an earlier attempt serves a later read"),
+    "read-index-zero": ("reads.cc", "std::max(each.index, own_slot_)", "Slot(0)", "a read is served before its slot is applied"),
+    "slot-reused": ("leader.cc", "  refresh_peers();\n  for (Peer& each : peers_)\n    if (const auto answer", "  if (end_ > at_.upto) end_ = Slot(end_.value - 1);\n  refresh_peers();\n  for (Peer& each : peers_)\n    if (const auto answer", "a new leader proposes in a slot that it has kept"),
+    "damage-as-torn-tail": ("core.cc", "blind_(boot.blind)", "blind_(false)", "lost records are taken for records that never were"),
+    "blind-heals-at-once": ("acceptor.cc", "if (blind_ && resent_ && at_.upto >= resent_chosen_ && upto >= resent_end_) {", "if (blind_) {", "a blind replica promises before it has what it lost"),
+    "epoch-forgotten": ("election.cc", "  ask_for_promises(live());\n  if (!all_quorums(live(), &Config::phase1_quorum, has)) return;\n  std::vector<Record> kept", "  std::vector<Record> kept", "a configuration learned during phase 1 is not asked"),
+    "only-newest-config": ("election.cc", "  ask_for_promises(live());\n  if (!all_quorums(live(), &Config::phase1_quorum, has)) return;\n  for (const auto& [id, answer]", "  ask_for_promises(live().last(1));\n  if (!all_quorums(live().last(1), &Config::phase1_quorum, has)) return;\n  for (const auto& [id, answer]", "phase 1 asks the newest configuration only"),
+    "config-counts-early": ("config.cc", "request.next.governs_from = Slot(end_.value + 1 + options_.alpha);", "request.next.governs_from = Slot(end_.value + 2);", "a configuration governs slots that are in flight"),
+    "config-of-votes": ("leader.cc", "const Config& config = at_.config_at(at_.upto.next());\n    acks", "const Config& config = at_.configs.back();\n    acks", "votes are counted by a configuration that does not govern yet"),
+    "chosen-by-any-ballot": ("core.cc", "if (!cell->settled && !linked && cell->record.ballot != known_by_) {", "if (false) {", "a record counts as chosen because its slot is"),
+    "hint-too-high": ("core.cc", ".chosen = at_.upto, .chosen_digest = at_.digest};", ".chosen = known_chosen_, .chosen_digest = known_digest_};", "what is not here is said to be complete"),
+    "promise-hides-one": ("acceptor.cc", "    promise.headers.back().data = nullptr;\n  }", "    promise.headers.back().data = nullptr;\n  }\n  if (promise.headers.size() > 1) promise.headers.pop_back();", "a promise leaves out what was accepted last"),
+    "restamps-another-value": ("acceptor.cc", "if (!held || held->record.digest != record.digest) continue;", "if (!held) continue;", "a header re-accepts another value than is held"),
+    "acks-of-any-ballot": ("leader.cc", "if (role_ != Role::Leader || message.ballot != promised_) return;\n  Peer* to = peer(from);", "if (role_ != Role::Leader) return;\n  Peer* to = peer(from);", "acknowledgements of an earlier ballot count"),
+    "trims-unsaved": ("core.cc", "const Slot upto = std::min(snapshot_, floor);", "const Slot upto = at_.upto;\n  (void)floor;", "the log is trimmed before a snapshot has it"),
+    "outcome-unchecked": ("leader.cc", "pending.digest == chosen.digest ? Outcome::Result::Chosen : Outcome::Result::Dropped", "Outcome::Result::Chosen", "whoever's value is chosen, the proposer is told it was his"),
+    "time-falls": ("leader.cc", "  time_us_ = std::max(time_us_, request.time_us);", "  time_us_ = request.time_us;", "the log's time goes back with the leader's clock"),
+    "pending-config-ignored": ("election.cc", "  if (!all_quorums(pending, &Config::phase1_quorum, has)) return;\n  lead", "  lead", "a configuration that may be chosen is not asked"),
+}
+
+
+def compile_commands(build):
+    return {entry["file"]: entry for entry in json.loads((build / "compile_commands.json").read_text())}
+
+
+def try_mutant(name, build, commands, place, seeds):
+    file, piece, replacement, what = MUTANTS[name]
+    source = ROOT / "src/paxos" / file
+    text = source.read_text()
+    if text.count(piece) != 1:
+        return name, f"the piece is {text.count(piece)} times in {file}: the table must follow the code", None
+    mutated = place / f"{name}.cc"
+    mutated.write_text(text.replace(piece, replacement))
+    entry = commands[str(source)]
+    words = shlex.split(entry["command"])
+    if words[0].endswith("ccache"):
+        words = words[1:]
+    words[words.index("-o") + 1] = str(place / f"{name}.o")
+    words[words.index("-c") + 1] = str(mutated)
+    words = [w for w in words if not w.startswith("-M") and not w.endswith(".o.d") and w != str(commands[str(source)]["output"] if "output" in entry else "")]
+    words = [w for i, w in enumerate(words) if not (i and words[i - 1] == "-MT")]
+    words.insert(1, "-w")
+    done = subprocess.run(words, cwd=entry["directory"], capture_output=True, text=True)
+    if done.returncode:
+        return name, "does not compile:\n" + done.stderr[-2000:], None
+    program = place / name
+    link = [words[0], "-fuse-ld=lld-19", "-o", str(program), str(place / "main.o"), str(place / f"{name}.o"), str(build / "sim/libhailstone_sim.a"),
+            str(build / "src/paxos/libhailstone_paxos.a"), str(build / "src/base/libhailstone_base.a"), "-lfmt", "-lxxhash", "-lisal", "-lcrypto", "-lpthread"]
+    done = subprocess.run(link, capture_output=True, text=True)
+    if done.returncode:
+        return name, "does not link:\n" + done.stderr[-2000:], None
+    done = subprocess.run([program, "--seed", "1", "--count", str(seeds)], capture_output=True, text=True, timeout=3000)
+    said = (done.stdout + done.stderr).strip().splitlines()
+    if done.returncode == 0:
+        return name, f"SURVIVES {seeds} seeds: {what}", None
+    first = said[-1] if "CHECK" in (said[-1] if said else "") else next((line for line in said if line.startswith("seed")), said[-1] if said else "died")
+    return name, "", first
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--only")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=20000)
+    options = parser.parse_args()
+    build = (ROOT / options.build).resolve()
+    commands = compile_commands(build)
+    names = [options.only] if options.only else list(MUTANTS)
+    bad = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        place = pathlib.Path(temporary)
+        entry = commands[str(ROOT / "sim/main.cc")]
+        words = shlex.split(entry["command"])
+        words = words[1:] if words[0].endswith("ccache") else words
+        words[words.index("-o") + 1] = str(place / "main.o")
+        subprocess.run(words, cwd=entry["directory"], check=True)
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            for name, problem, first in pool.map(lambda n: try_mutant(n, build, commands, place, options.seeds), names):
+                print(f"{name:26} {problem or 'caught: ' + first[:150]}", flush=True)
+                bad += bool(problem)
+    print(f"{len(names) - bad} of {len(names)} planted bugs caught within {options.seeds} seeds each")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -112,7 +112,11 @@ struct Host {
   std::map<uint64_t, uint64_t> proposed;  // tag -> client request
   std::map<Slot, std::vector<uint64_t>> answers;
   std::multimap<Slot, uint64_t> reads;   // index -> client request
-  std::map<uint64_t, uint64_t> reading;  // tag -> client request
+  struct Reading {
+    uint64_t request = 0;
+    Slot floor;  // chosen when it began: an answer must be as new
+  };
+  std::map<uint64_t, Reading> reading;  // by tag
   int64_t wakeup = INT64_MAX;
 };
 
@@ -205,6 +209,9 @@ class World {
   void reconfigure();
   bool any_damaged() const;
   void check_read(const Node& node, uint32_t group);
+  void check_election(const Node& node, uint32_t group, Ballot ballot);
+  void check_choice(const Node& node, uint32_t group, const Record& record);
+  Slot last_chosen(uint32_t group) const;
   void heal();
   bool at_rest();
 
@@ -222,9 +229,7 @@ class World {
   // the oracle
   std::vector<std::map<Slot, Digest>> chosen_;       // by group
   std::vector<std::map<Slot, uint64_t>> checksums_;  // of the state
-  std::vector<Ballot> leading_;                      // highest ballot under which a leader chose its own first slot
-  std::optional<uint32_t> damaged_;                  // node with lost records that has not been healed
-  Output output_;
+  std::vector<std::map<Slot, Config>> configs_;      // chosen, by slot
 };
 
 void World::boot(Node& node, uint32_t group) {
@@ -244,6 +249,8 @@ void World::boot(Node& node, uint32_t group) {
   for (auto& [slot, record] : disk.records) {
     if (slot <= host.at.upto) continue;
     if (slot <= disk.hard.chosen && host.at.advance(record)) {
+      if (const auto known = chosen_[group].find(slot); known == chosen_[group].end() || known->second != record.digest)
+        violation(fmt::format("node {} group {} slot {}: restarts with a value that was not chosen", node.id.value, group, slot.value));
       if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data));
       continue;
     }
@@ -400,7 +407,8 @@ void World::handle(Node& node, uint32_t group, Output& output) {
       case paxos::Outcome::Result::Chosen: {
         // Applied in this very step: its answer is there.
         const auto done = host.state.done.find(requests_[request].command.id);
-        if (done != host.state.done.end()) answer(request, done->second.refused, 0, node);
+        if (done == host.state.done.end()) violation(fmt::format("node {} group {}: chosen, it says, but never applied", node.id.value, group));
+        else answer(request, done->second.refused, 0, node);
         break;
       }
       case paxos::Outcome::Result::NotLeader:
@@ -419,8 +427,11 @@ void World::handle(Node& node, uint32_t group, Output& output) {
   for (const ReadAt& read : output.reads) {
     const auto found = host.reading.find(read.tag);
     if (found == host.reading.end()) continue;
-    const uint64_t request = found->second;
+    const auto [request, floor] = found->second;
     host.reading.erase(found);
+    if (read.ok && read.index < floor)
+      violation(fmt::format("node {} group {}: a read that began when slot {} was chosen may be served at {}", node.id.value, group, floor.value,
+                            read.index.value));
     if (!read.ok) {
       if (read.leader) requests_[request].target = static_cast<uint32_t>(read.leader.value - 1);
       retry(request, 10'000'000);
@@ -434,7 +445,10 @@ void World::handle(Node& node, uint32_t group, Output& output) {
     if (const auto* role = std::get_if<RoleChange>(&event)) {
       note("node {} group {} {} ballot {}.{} leader {}", node.id.value, group, role_name(role->role),
            role->ballot.round, role->ballot.who.value, role->leader.value);
-      if (role->role == Role::Leader) ++report_.elections;
+      if (role->role == Role::Leader) {
+        ++report_.elections;
+        check_election(node, group, role->ballot);
+      }
       mix(static_cast<uint64_t>(role->role));
     } else if (const auto* trim = std::get_if<Trim>(&event)) {
       host.disk.records.erase(host.disk.records.begin(), host.disk.records.upper_bound(trim->upto));
@@ -483,7 +497,11 @@ void World::apply(Node& node, uint32_t group, const Record& record) {
   if (known->second != record.digest)
     return violation(fmt::format("group {} slot {}: node {} has another value chosen than others", group,
                                  record.slot.value, node.id.value));
-  report_.slots += fresh ? 1 : 0;
+  if (fresh) {
+    ++report_.slots;
+    check_choice(node, group, record);
+  }
+  if (record.time_us < host.at.time_us) violation(fmt::format("group {} slot {}: time falls", group, record.slot.value));
   if (!host.at.advance(record))
     return violation(
         fmt::format("group {} slot {}: node {} applies out of order", group, record.slot.value, node.id.value));
@@ -612,7 +630,7 @@ void World::deliver(uint64_t id, uint32_t target) {
   if (request.command.kind == Kind::Read) {
     if (serve_read(node, request.group, id)) return;
     const uint64_t tag = next_tag_++;
-    host.reading.emplace(tag, id);
+    host.reading.emplace(tag, Host::Reading{.request = id, .floor = last_chosen(request.group)});
     return step(node, request.group, Read{.tag = tag});
   }
   const uint64_t tag = next_tag_++;
@@ -635,6 +653,47 @@ bool World::serve_read(Node& node, uint32_t group, uint64_t id) {
 }
 
 // Whoever reads locally must know everything that is chosen.
+Slot World::last_chosen(uint32_t group) const { return chosen_[group].empty() ? Slot(0) : chosen_[group].rbegin()->first; }
+
+// Whoever may lead has the durable promises of a phase-1 quorum of every configuration that governs what it may decide.
+void World::check_election(const Node& node, uint32_t group, Ballot ballot) {
+  const SnapshotMeta& at = node.hosts[group].at;
+  const auto check_quorum = [&](const Config& config) {
+    size_t promised = 0;
+    for (const Config::Voter& voter : config.voters) promised += node_of(voter.id).hosts[group].disk.hard.promised >= ballot ? 1 : 0;
+    if (promised < config.phase1_quorum())
+      violation(fmt::format("node {} group {} leads under {}.{} with {} durable promises of configuration {}", node.id.value, group, ballot.round,
+                            ballot.who.value, promised, config.epoch));
+  };
+  for (const Config& config : at.configs) check_quorum(config);
+  for (const auto& [slot, config] : configs_[group])
+    if (slot > at.upto) check_quorum(config);
+}
+
+// The first to know that a slot is chosen: a phase-2 quorum of the configuration that governs it holds the value durably.
+// And nobody may read under a lease without it from now on.
+void World::check_choice(const Node& node, uint32_t group, const Record& record) {
+  const Config& config = node.hosts[group].at.config_at(record.slot);
+  size_t holders = 0;
+  for (const Config::Voter& voter : config.voters) {
+    const Disk& disk = node_of(voter.id).hosts[group].disk;
+    const auto held = disk.records.find(record.slot);
+    holders += disk.damaged || disk.snapshot.meta.upto >= record.slot || (held != disk.records.end() && held->second.digest == record.digest) ? 1 : 0;
+  }
+  if (holders < config.phase2_quorum())
+    violation(fmt::format("node {} group {} slot {}: chosen with {} durable copies of {}", node.id.value, group, record.slot.value, holders,
+                          config.phase2_quorum()));
+  if (record.kind == paxos::Kind::Config) {
+    Config chosen;
+    if (Config::decode(*record.data, chosen)) configs_[group].emplace(record.slot, chosen);
+  }
+  if (recipe_.clock_drift_ppm > recipe_.clock_error_ppm) return;
+  for (const Node& other : nodes_)
+    if (const Host& host = other.hosts[group]; other.up && other.id != node.id && host.replica && host.replica->may_read(local(other)))
+      violation(fmt::format("node {} group {} may read under its lease at slot {} while node {} has slot {} chosen", other.id.value, group,
+                            host.replica->read_index().value, node.id.value, record.slot.value));
+}
+
 void World::check_read(const Node& node, uint32_t group) {
   if (recipe_.clock_drift_ppm > recipe_.clock_error_ppm) return;  // then the histories must show it
   if (!chosen_[group].empty() && chosen_[group].rbegin()->first > node.hosts[group].at.upto)
@@ -749,7 +808,8 @@ void World::start_faults() {
   };
   const auto anyone = [this]() -> Node& { return nodes_[fault_random_.below(nodes_.size())]; };
   const auto restart = [this](Node& node) {
-    scheduler_.after(fault_random_.exponential(recipe_.fault_mean_ns / 2), [this, &node] {
+    const int64_t down = fault_random_.chance(0.3) ? 5'000'000 : fault_random_.exponential(recipe_.fault_mean_ns / 2);
+    scheduler_.after(down, [this, &node] {
       if (node.up) return;
       node.up = true;
       note("node {} starts again", node.id.value);
@@ -810,10 +870,10 @@ void World::start_faults() {
       arm(node, group);
     }
   });
-  every(recipe_.resign_every_ns, [this, anyone] {
-    Node& node = anyone();
+  every(recipe_.resign_every_ns, [this] {
     const auto group = static_cast<uint32_t>(fault_random_.below(recipe_.groups));
-    if (node.up) step(node, group, Resign{});
+    for (Node& node : nodes_)
+      if (node.up && node.hosts[group].replica->role() == Role::Leader) return step(node, group, Resign{});
   });
   every(recipe_.reconfigure_every_ns, [this] { reconfigure(); });
 }
@@ -854,7 +914,7 @@ bool World::at_rest() {
 RunReport World::run() {
   chosen_.resize(recipe_.groups);
   checksums_.resize(recipe_.groups);
-  leading_.resize(recipe_.groups);
+  configs_.resize(recipe_.groups);
   Config first{.epoch = 1};
   for (uint32_t i = 0; i < recipe_.members; ++i) first.voters.push_back({.id = ReplicaId(i + 1)});
   nodes_.resize(recipe_.members + recipe_.spares);
@@ -919,12 +979,13 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members) {
   recipe.spares = static_cast<uint32_t>(random.below(3));
   recipe.groups = 1 + static_cast<uint32_t>(random.below(3));
   recipe.clients = 2 + static_cast<uint32_t>(random.below(6));
-  recipe.think_ns = random.chance(0.5) ? 5'000'000 : 50'000'000;
+  recipe.think_ns = random.chance(0.5) ? 2'000'000 : 40'000'000;
   recipe.alpha = random.chance(0.3) ? 2 + static_cast<uint32_t>(random.below(4)) : 32;
   recipe.snapshot_every = 5 + static_cast<uint32_t>(random.below(60));
   recipe.trim_lag_max = random.below(40);
   recipe.grant_ns = random.chance(0.5) ? 200'000'000 : 500'000'000;
-  recipe.lease_reads = !random.chance(0.1);
+  recipe.lease_reads = !random.chance(0.2);
+  recipe.clock_error_ppm = recipe.clock_drift_ppm = random.chance(0.5) ? 10'000 : 100'000;
   recipe.loss = random.chance(0.5) ? 0 : random.unit() * 0.1;
   recipe.duplicate = random.chance(0.5) ? 0 : random.unit() * 0.1;
   recipe.slow_message = random.chance(0.5) ? 0 : random.unit() * 0.05;
@@ -939,7 +1000,7 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members) {
   recipe.rate_every_ns = every(0.4);
   recipe.slow_disk_every_ns = every(0.3);
   recipe.resign_every_ns = every(0.3);
-  recipe.reconfigure_every_ns = every(0.4);
+  recipe.reconfigure_every_ns = every(0.5) / 2;
   recipe.damage_every_ns = every(0.3);
   recipe.blackout_every_ns = every(0.1);
   recipe.fault_mean_ns = 100'000'000 + static_cast<int64_t>(random.below(1'000'000'000));

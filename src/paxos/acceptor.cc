@@ -82,6 +82,8 @@ void Core::on_accept(ReplicaId from, Accept& message) {
     leader_checked_ = message.checked;
     leader_checksum_ = message.checksum;
   }
+  advance_chosen();
+  if (role_ == Role::Stopped) return;
   bool wrote = false;
   for (Record& record : message.records) {
     record.ballot = message.ballot;

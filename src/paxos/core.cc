@@ -134,7 +134,9 @@ void Core::store(Record record, bool settled) {
   if (const Window::Cell* held = window_.find(record.slot); held && !settled) CHECK(record.ballot > held->record.ballot);
   Write& to = write();
   to.records.push_back(record);
-  window_.put(std::move(record), to.id, known_chosen_).settled = settled;
+  // Far behind, what is chosen but not yet complete here may leave memory: it is on the disk, and others have it.
+  const Slot far_behind(known_chosen_.value - std::min<uint64_t>(known_chosen_.value, 2ull * options_.alpha));
+  window_.put(std::move(record), to.id, std::max(at_.upto, far_behind)).settled = settled;
 }
 
 void Core::receive(Message& message) {

@@ -252,6 +252,7 @@ struct Core {
     uint64_t tag = 0;       // local
     ReplicaId remote;       // or of this follower
     ReadId remote_id;
+    LifeId remote_life;
     uint64_t stamp = 0;     // served once a lease quorum has echoed it
     Slot index;
   };

@@ -95,9 +95,11 @@ struct SnapshotOffer {
 /// A follower's read: which slot must be applied before a linearizable answer can be given?
 struct ReadRequest {
   ReadId id;
+  LifeId life;  // of the asker: an answer to an earlier life is not for this one
 };
 struct ReadReply {
   ReadId id;
+  LifeId life;
   bool ok = false;  // false: ask whoever leads now
   Slot index;
 };

@@ -59,9 +59,9 @@ void Core::read(uint64_t tag) {
 }
 
 void Core::on_read_request(ReplicaId from, const ReadRequest& message) {
-  if (role_ == Role::Leader && may_read(now_)) return send(from, ReadReply{.id = message.id, .ok = true, .index = at_.upto});
-  if (role_ != Role::Leader || waiting_.size() >= kReadsMax) return send(from, ReadReply{.id = message.id});
-  waiting_.push_back({.remote = from, .remote_id = message.id, .stamp = stamp_ + 1, .index = at_.upto});
+  if (role_ == Role::Leader && may_read(now_)) return send(from, ReadReply{.id = message.id, .life = message.life, .ok = true, .index = at_.upto});
+  if (role_ != Role::Leader || waiting_.size() >= kReadsMax) return send(from, ReadReply{.id = message.id, .life = message.life});
+  waiting_.push_back({.remote = from, .remote_id = message.id, .remote_life = message.life, .stamp = stamp_ + 1, .index = at_.upto});
 }
 
 // A read waits for a stamp that was sent after it came: whoever echoes that had promised no later leader then.
@@ -71,7 +71,7 @@ void Core::release_reads() {
     WaitingRead each = std::move(waiting_.front());
     waiting_.pop_front();
     const Slot index = lease ? at_.upto : std::max(each.index, own_slot_);
-    if (each.remote) send(each.remote, ReadReply{.id = each.remote_id, .ok = true, .index = index});
+    if (each.remote) send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life, .ok = true, .index = index});
     else out_->reads.push_back({.tag = each.tag, .ok = true, .index = index, .leader = leader_});
   }
   if (waiting_.empty() || own_slot_ > at_.upto || stamp_ >= waiting_.back().stamp) return;
@@ -83,7 +83,7 @@ void Core::release_reads() {
 
 void Core::fail_reads() {
   for (const WaitingRead& each : waiting_)
-    if (each.remote) send(each.remote, ReadReply{.id = each.remote_id});
+    if (each.remote) send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life});
     else out_->reads.push_back({.tag = each.tag, .ok = false});
   waiting_.clear();
   for (const auto& [id, forwarded] : forwarded_)
@@ -96,7 +96,7 @@ void Core::fail_reads() {
 // I9: an answer to an earlier attempt can't serve a later one.
 void Core::on_read_reply(ReplicaId, const ReadReply& message) {
   const auto found = forwarded_.find(message.id);
-  if (found == forwarded_.end()) return;
+  if (found == forwarded_.end() || message.life != options_.life) return;
   for (const uint64_t tag : found->second.tags)
     out_->reads.push_back({.tag = tag, .ok = message.ok, .index = message.index, .leader = leader_});
   forwarded_.erase(found);
@@ -120,7 +120,7 @@ void Core::reads_tick() {
   const ReadId id = next_read_;
   next_read_ = next_read_.next();
   forwarded_.emplace(id, Forwarded{.tags = std::exchange(to_forward_, {}), .sent = now_});
-  send(leader_, ReadRequest{.id = id});
+  send(leader_, ReadRequest{.id = id, .life = options_.life});
 }
 
 }  // namespace hailstone::paxos

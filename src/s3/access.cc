@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/clock.h"
+#include "s3auth/scope.h"
+
 namespace hailstone::s3 {
 namespace {
 
@@ -10,15 +15,39 @@ using s3proto::Operation;
 using s3proto::Permission;
 using volume::Role;
 
-std::vector<std::string> context_of(const Call& call, std::string_view key) {
-  const auto query = [&](std::string_view name) -> std::vector<std::string> {
+// Tags that the request would give an object.
+s3proto::Tags requested_tags(const Call& call) {
+  if (call.request_tags) return *call.request_tags;
+  if (const auto header = call.field_or_form("x-amz-tagging"))
+    if (auto tags = s3proto::parse_tagging_header(*header)) return *std::move(tags);
+  if (const auto found = call.form_fields.find("tagging"); found != call.form_fields.end())
+    if (auto tags = s3proto::parse_tagging(found->second, s3proto::TagLevel::Object)) return *std::move(tags);
+  return {};
+}
+
+std::string_view auth_type(const Call& call) {
+  if (call.operation == Operation::PostObject) return "POST";
+  return s3auth::is_presigned(call.who.scheme) ? "REST-QUERY-STRING" : "REST-HEADER";
+}
+
+bool creates_object(Operation operation) {
+  return operation == Operation::PutObject || operation == Operation::CopyObject ||
+         operation == Operation::CompleteMultipartUpload || operation == Operation::PostObject;
+}
+
+// Values of a policy's condition key. Every key that parse_policy accepts has its line: what is not known here does not
+// exist, and a Deny on it would never hold.
+std::vector<std::string> context_of(const Call& call, const volume::Entry* entry, std::string_view key) {
+  using Values = std::vector<std::string>;
+  const auto query = [&](std::string_view name) -> Values {
     if (auto value = call.query.get(name)) return {std::string(*value)};
     return {};
   };
-  const auto field = [&](std::string_view name) -> std::vector<std::string> {
-    if (auto value = call.field(name)) return {std::string(*value)};
+  const auto field = [&](std::string_view name) -> Values {
+    if (auto value = call.field_or_form(name)) return {std::string(*value)};
     return {};
   };
+  const bool anonymous = call.identity.anonymous();
   if (key == "aws:sourceip") {
     std::string_view peer = call.peer;
     peer = peer.substr(0, peer.rfind(':'));
@@ -26,25 +55,81 @@ std::vector<std::string> context_of(const Call& call, std::string_view key) {
     return {std::string(peer)};
   }
   if (key == "aws:securetransport") return {call.secure ? "true" : "false"};
-  if (key == "aws:username" || key == "aws:userid")
-    return call.identity.anonymous() ? std::vector<std::string>{} : std::vector<std::string>{call.identity.name()};
+  if (key == "aws:username" || key == "aws:userid") return anonymous ? Values{} : Values{call.identity.name()};
+  if (key == "aws:principalarn") return anonymous ? Values{} : Values{"arn:aws:iam:::user/" + call.identity.name()};
+  if (key == "aws:principaltype") return {anonymous ? "Anonymous" : "User"};
+  if (key == "aws:requestedregion") return {call.options.region};
   if (key == "aws:currenttime") return {format_iso8601(call.now)};
   if (key == "aws:epochtime") return {std::to_string(call.now.seconds())};
   if (key == "aws:referer") return field("Referer");
   if (key == "aws:useragent") return field("User-Agent");
+  if (key == "s3:authtype") return anonymous ? Values{} : Values{std::string(auth_type(call))};
+  if (key == "s3:signatureversion") {
+    if (anonymous) return {};
+    const bool v2 = call.who.scheme == s3auth::Scheme::V2Header || call.who.scheme == s3auth::Scheme::V2Query;
+    return {v2 ? "AWS" : "AWS4-HMAC-SHA256"};
+  }
+  if (key == "s3:signatureage") {
+    int64_t seconds = 0;
+    if (anonymous || !s3auth::parse_amz_date(call.who.seed.amz_date, seconds)) return {};
+    return {std::to_string((call.now.value - seconds * 1'000'000) / 1000)};
+  }
   if (key == "s3:prefix") return query("prefix");
   if (key == "s3:delimiter") return query("delimiter");
   if (key == "s3:max-keys") return query("max-keys");
   if (key == "s3:versionid") return query("versionId");
+  if (key == "s3:if-match") return field("If-Match");
+  if (key == "s3:if-none-match") return field("If-None-Match");
+  if (key == "s3:objectcreationoperation") return {creates_object(call.operation) ? "true" : "false"};
+  if (key == "s3:object-lock-mode" || key == "s3:object-lock-legal-hold" || key == "s3:object-lock-retain-until-date")
+    return field("x-amz-" + std::string(key.substr(3)));
+  if (key == "s3:object-lock-remaining-retention-days") {
+    const auto until = call.field_or_form("x-amz-object-lock-retain-until-date");
+    UnixMicros at;
+    if (!until || !parse_iso8601(*until, at)) return {};
+    return {std::to_string((at.value - call.now.value) / 86'400'000'000)};
+  }
+  constexpr std::string_view kExisting = "s3:existingobjecttag/", kRequested = "s3:requestobjecttag/";
+  if (key.starts_with(kExisting)) {
+    if (entry == nullptr || !entry->object) return {};
+    const auto tag = entry->object->tags.find(Bytes(key.substr(kExisting.size())));
+    return tag == entry->object->tags.end() ? Values{} : Values{tag->second};
+  }
+  if (key.starts_with(kRequested) || key == "s3:requestobjecttagkeys") {
+    Values out;
+    for (const auto& [name, value] : requested_tags(call)) {
+      if (key == "s3:requestobjecttagkeys") out.push_back(name);
+      if (key.starts_with(kRequested) && name == key.substr(kRequested.size())) out.push_back(value);
+    }
+    return out;
+  }
   if (key.starts_with("s3:x-amz-")) return field(key.substr(3));
   return {};
 }
 
-bool acl_says(const s3proto::AccessControlList& acl, const Call& call, Permission permission) {
-  return s3proto::acl_allows(acl, call.identity.name(), permission);
+// `users_only`: what is granted to groups does not count.
+bool acl_says(const s3proto::AccessControlList& acl, const Call& call, Permission permission, bool users_only) {
+  if (!users_only) return s3proto::acl_allows(acl, call.identity.name(), permission);
+  s3proto::AccessControlList users = acl;
+  std::erase_if(users.grants, [](const auto& grant) { return grant.grantee.kind != s3proto::GranteeKind::User; });
+  return s3proto::acl_allows(users, call.identity.name(), permission);
 }
 
 }  // namespace
+
+Answer<> require_grantees(const Call& call, const s3proto::AccessControlList& acl) {
+  const auto known = [&](const std::string& id) {
+    return id == acl.owner.id || id == Identity::owner_named({}).id || id == call.identity.name() ||
+           std::ranges::any_of(call.state->keys, [&](const auto& entry) { return entry.second->name == id; });
+  };
+  for (const auto& grant : acl.grants) {
+    if (grant.grantee.kind != s3proto::GranteeKind::User || known(grant.grantee.id)) continue;
+    Refused refused(ErrorCode::InvalidArgument, "Invalid id");
+    refused.with("ArgumentName", "CanonicalUser/ID").with("ArgumentValue", printable(grant.grantee.id));
+    return std::unexpected(std::move(refused));
+  }
+  return {};
+}
 
 bool ignores_public_acls(const Bucket& bucket) {
   const auto& block = bucket.documents->access_block;
@@ -55,7 +140,8 @@ Answer<> require_expected_owner(const Call& call, const Bucket& bucket, std::str
   const auto expected = call.field(header);
   const auto owner = Identity::owner_named(bucket.documents->owner);
   if (!expected || *expected == owner.id) return {};
-  return refusal(ErrorCode::AccessDenied, fmt::format("Access Denied: '{}' is not owned by '{}'", bucket.text(), printable(*expected)));
+  return refusal(ErrorCode::AccessDenied,
+                 fmt::format("Access Denied: '{}' is not owned by '{}'", bucket.text(), printable(*expected)));
 }
 
 Need need_of(Operation operation, bool with_version) {
@@ -143,10 +229,11 @@ bool has_role(const Identity& identity, const volume::Volume& volume, const Byte
 Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std::string_view resource_key,
                    const volume::Entry* entry) {
   const auto denied = [&] {
-    return refusal(ErrorCode::AccessDenied,
-                  call.identity.anonymous()
-                      ? std::string("Access Denied: the request is not signed, and this is not public")
-                      : fmt::format("Access Denied: '{}' may not {} on {}", call.identity.name(), need.action, bucket.text()));
+    return refusal(
+        ErrorCode::AccessDenied,
+        call.identity.anonymous()
+            ? std::string("Access Denied: the request is not signed, and this is not public")
+            : fmt::format("Access Denied: '{}' may not {} on {}", call.identity.name(), need.action, bucket.text()));
   };
   const BucketDocuments& documents = *bucket.documents;
   auto verdict = s3proto::Verdict::None;
@@ -154,10 +241,11 @@ Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std
     const std::string resource =
         resource_key.empty() ? bucket.name.volume : fmt::format("{}/{}", bucket.name.volume, resource_key);
     const Bytes user = call.identity.name();
-    verdict = s3proto::evaluate(*documents.policy,
-                                {.user = user, .action = need.action, .resource = resource, .context = [&](std::string_view key) {
-                                   return context_of(call, key);
-                                 }});
+    verdict = s3proto::evaluate(
+        *documents.policy,
+        {.user = user, .action = need.action, .resource = resource, .context = [&](std::string_view key) {
+           return context_of(call, entry, key);
+         }});
     const bool public_allowed = !documents.access_block || !documents.access_block->restrict_buckets ||
                                 !call.identity.anonymous() || !s3proto::is_public(*documents.policy);
     if (verdict == s3proto::Verdict::Allow && !public_allowed) verdict = s3proto::Verdict::None;
@@ -168,15 +256,16 @@ Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std
                               need.action == "s3:GetBucketPolicy");
   if (verdict == s3proto::Verdict::Deny && !mends) return denied();
   if (role || verdict == s3proto::Verdict::Allow) return {};
-  if (need.permission && !(ignores_public_acls(bucket) && call.identity.anonymous())) {
+  if (need.permission) {
+    const bool users_only = ignores_public_acls(bucket);
     const bool of_object = !resource_key.empty() && *need.permission != Permission::Write;
-    if (!of_object && documents.acl && acl_says(*documents.acl, call, *need.permission)) return {};
+    if (!of_object && documents.acl && acl_says(*documents.acl, call, *need.permission, users_only)) return {};
     // Who wrote an object into another's bucket may read it and say who else may, unless its ACL says otherwise.
     if (of_object && entry && entry->object && entry->object->acl.empty() && owns(call.identity, entry->object->owner))
       return {};
     if (of_object && entry && entry->object && !entry->object->acl.empty()) {
       auto acl = s3proto::parse_acl(entry->object->acl);
-      if (acl && acl_says(*acl, call, *need.permission)) return {};
+      if (acl && acl_says(*acl, call, *need.permission, users_only)) return {};
     }
   }
   // What the depot shows anybody may be read here, too: releases of public volumes.

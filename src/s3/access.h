@@ -13,8 +13,8 @@ struct Need {
 };
 Need need_of(s3proto::Operation operation, bool with_version);
 
-/// The key's role covers the volume, or the key made the bucket: an owner has its own role over it, whatever volumes the
-/// key names. `owner`: of the bucket.
+/// The key's role covers the volume, or the key made the bucket: an owner has its own role over it, whatever volumes
+/// the key names. `owner`: of the bucket.
 bool has_role(const Identity& identity, const volume::Volume& volume, const Bytes& owner, volume::Role role);
 
 /// AccessDenied unless a role, a policy or an ACL allows it and no policy denies it. `entry`: the object, where its own
@@ -24,6 +24,9 @@ Answer<> authorize(const Call& call, const Bucket& bucket, const Need& need, std
 
 /// AccessDenied when the header of that name says another owner than the bucket's.
 Answer<> require_expected_owner(const Call& call, const Bucket& bucket, std::string_view header);
+
+/// InvalidArgument for a grant to somebody who has no access key.
+Answer<> require_grantees(const Call& call, const s3proto::AccessControlList& acl);
 
 /// Whether public access is blocked for ACLs of this bucket.
 bool ignores_public_acls(const Bucket& bucket);

@@ -25,10 +25,12 @@ TEST(Needs, AreSaidForEveryOperationThatIsBuilt) {
 }
 
 TEST(Needs, ReadingNeverNeedsMoreThanAReaderAndWritingNeverLess) {
-  for (const auto operation : {Operation::GetObject, Operation::HeadObject, Operation::ListObjectsV2, Operation::HeadBucket})
+  for (const auto operation :
+       {Operation::GetObject, Operation::HeadObject, Operation::ListObjectsV2, Operation::HeadBucket})
     EXPECT_EQ(need_of(operation, false).role, Role::Reader) << s3proto::operation_name(operation);
-  for (const auto operation : {Operation::PutObject, Operation::DeleteObject, Operation::CopyObject, Operation::UploadPart,
-                               Operation::CompleteMultipartUpload, Operation::PutObjectTagging, Operation::PutObjectAcl})
+  for (const auto operation :
+       {Operation::PutObject, Operation::DeleteObject, Operation::CopyObject, Operation::UploadPart,
+        Operation::CompleteMultipartUpload, Operation::PutObjectTagging, Operation::PutObjectAcl})
     EXPECT_EQ(need_of(operation, false).role, Role::Writer) << s3proto::operation_name(operation);
   for (const auto operation : {Operation::DeleteBucket, Operation::PutBucketPolicy, Operation::PutBucketVersioning})
     EXPECT_EQ(need_of(operation, false).role, Role::Admin) << s3proto::operation_name(operation);
@@ -43,8 +45,10 @@ struct Row {
 };
 
 TEST(Access, IsTheTable) {
-  constexpr const char* kAllow = R"("Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::vol/*")";
-  constexpr const char* kDeny = R"("Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::vol/*")";
+  constexpr const char* kAllow =
+      R"("Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::vol/*")";
+  constexpr const char* kDeny =
+      R"("Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::vol/*")";
   const Row rows[] = {
       {"private", "private", "", {200, 200, 403}, {403, 403, 403}, {403, 403, 403}},
       {"public-read", "public-read", "", {200, 200, 403}, {200, 200, 403}, {200, 200, 403}},
@@ -64,7 +68,7 @@ TEST(Access, IsTheTable) {
                         Bytes(R"({"Version":"2012-10-17","Statement":[{)") + row.policy + "}]}")
                     .status,
                 204);
-    const auto check = [&](const char* who, const s3auth::Credentials& key, const int (&expected)[3]) {
+    const auto check = [&](const char* who, const s3auth::Credentials& key, const int(&expected)[3]) {
       EXPECT_EQ(rig.ask("GET", "/vol/a", "", key).status, expected[0]) << row.name << ": " << who << " reads";
       EXPECT_EQ(rig.ask("GET", "/vol", "", key).status, expected[1]) << row.name << ": " << who << " lists";
       EXPECT_EQ(rig.ask("PUT", "/vol/b", "", key, "2").status, expected[2]) << row.name << ": " << who << " writes";

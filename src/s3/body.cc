@@ -41,7 +41,8 @@ class PlainReader final : public BodyReader {
 
 class ChunkedReader final : public BodyReader {
  public:
-  ChunkedReader(http::RequestBody& body, s3auth::AwsChunkedDecoder decoder) : body_(body), decoder_(std::move(decoder)) {}
+  ChunkedReader(http::RequestBody& body, s3auth::AwsChunkedDecoder decoder)
+      : body_(body), decoder_(std::move(decoder)) {}
 
   http::Task<Answer<size_t>> read(char* out, size_t size) override {
     size_t filled = 0;
@@ -95,8 +96,9 @@ Answer<> verify(const Call& call, const Expected& expected, const std::vector<s3
                 const s3proto::ChecksumSet& sums, const Hash256& sha256) {
   if (expected.bytes && sums.bytes() != *expected.bytes)
     return refusal(ErrorCode::IncompleteBody,
-                  fmt::format("{} bytes were announced, {} came", *expected.bytes, sums.bytes()));
-  if (expected.md5 && sums.value(ChecksumAlgorithm::Md5) != *expected.md5) return refusal(ErrorCode::BadDigest, mismatch("Content-MD5"));
+                   fmt::format("{} bytes were announced, {} came", *expected.bytes, sums.bytes()));
+  if (expected.md5 && sums.value(ChecksumAlgorithm::Md5) != *expected.md5)
+    return refusal(ErrorCode::BadDigest, mismatch("Content-MD5"));
   TRY_DO(s3auth::check_payload(call.who, sha256));
   if (expected.checksum && sums.value(*expected.algorithm) != *expected.checksum)
     return refusal(ErrorCode::BadDigest, mismatch(s3proto::checksum_name(*expected.algorithm)));
@@ -156,7 +158,8 @@ http::Task<Answer<Stored>> store_small(const Call& call, BodyReader& reader, con
   sums.update(bytes);
   sums.finish();
   Stored stored;
-  CO_TRY(stored.content, chunk::write_content(call.repository().chunks(), cut_options(call.bucket->volume().record.settings), bytes));
+  CO_TRY(stored.content,
+         chunk::write_content(call.repository().chunks(), cut_options(call.bucket->volume().record.settings), bytes));
   CO_TRY_DO(verify(call, expected, reader.trailer(), sums, stored.content.sha256));
   stored.md5 = sums.value(ChecksumAlgorithm::Md5);
   if (expected.algorithm) stored.checksum = sums.value(*expected.algorithm);
@@ -183,7 +186,9 @@ Answer<Expected> expected_of(const Call& call, uint64_t bytes_max) {
   for (const auto algorithm : s3proto::kHeaderChecksums) {
     const auto value = call.field(s3proto::checksum_header(algorithm));
     if (!value) continue;
-    if (out.checksum) return refusal(ErrorCode::InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
+    if (out.checksum)
+      return refusal(ErrorCode::InvalidRequest,
+                     "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
     TRY(out.checksum, s3proto::parse_checksum(algorithm, *value));
     out.algorithm = algorithm;
   }
@@ -216,7 +221,8 @@ Answer<std::unique_ptr<BodyReader>> body_reader(const Call& call, http::RequestB
 
 http::Task<Answer<Stored>> store_body(const Call& call, http::BlockingPool& pool, BodyReader& reader,
                                       const Expected& expected) {
-  if (expected.bytes && *expected.bytes <= call.options.inline_bytes_max) co_return co_await store_small(call, reader, expected);
+  if (expected.bytes && *expected.bytes <= call.options.inline_bytes_max)
+    co_return co_await store_small(call, reader, expected);
 
   // MD5 goes at half the speed of the rest together: the two run beside each other, and beside the reading.
   const http::Executor executor = co_await http::asio::this_coro::executor;
@@ -251,11 +257,12 @@ http::Task<Answer<Stored>> store_body(const Call& call, http::BlockingPool& pool
   co_await settle(writing);
   if (refused) co_return std::unexpected(*std::move(refused));
   work->sums.finish();
-  CO_TRY(auto content, co_await http::offload(pool, [work, &store = call.repository().chunks()]() -> Result<chunk::Content> {
-    TRY(auto content, work->writer.finish());
-    TRY_DO(store.sync());
-    return content;
-  }));
+  CO_TRY(auto content,
+         co_await http::offload(pool, [work, &store = call.repository().chunks()]() -> Result<chunk::Content> {
+           TRY(auto content, work->writer.finish());
+           TRY_DO(store.sync());
+           return content;
+         }));
   CO_TRY_DO(verify(call, expected, reader.trailer(), work->sums, content.sha256));
   Stored stored;
   stored.content = std::move(content);

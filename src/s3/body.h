@@ -1,4 +1,5 @@
-// A request's body on its way into the store: decoded, hashed and cut as it comes, never whole in memory when it is large.
+// A request's body on its way into the store: decoded, hashed and cut as it comes, never whole in memory when it is
+// large.
 #pragma once
 
 #include <optional>
@@ -12,10 +13,10 @@ namespace hailstone::s3 {
 
 /// What a body must be checked against, read from the headers before the first byte.
 struct Expected {
-  std::optional<Bytes> md5;                              // Content-MD5, raw
-  std::optional<s3proto::ChecksumAlgorithm> algorithm;   // of the checksum that is to be kept
-  std::optional<Bytes> checksum;                         // raw; nothing: comes in the trailer, or was only asked for
-  std::optional<uint64_t> bytes;                         // of the decoded body, where it is known
+  std::optional<Bytes> md5;                             // Content-MD5, raw
+  std::optional<s3proto::ChecksumAlgorithm> algorithm;  // of the checksum that is to be kept
+  std::optional<Bytes> checksum;                        // raw; nothing: comes in the trailer, or was only asked for
+  std::optional<uint64_t> bytes;                        // of the decoded body, where it is known
   uint64_t bytes_max = 0;
 };
 Answer<Expected> expected_of(const Call& call, uint64_t bytes_max);
@@ -40,8 +41,8 @@ class BodyReader {
 /// Decodes aws-chunked where the signature says so.
 Answer<std::unique_ptr<BodyReader>> body_reader(const Call& call, http::RequestBody& body);
 
-/// Reads to the end, stores, verifies length, Content-MD5, checksums, trailer and signed digest. On a refusal nothing is
-/// visible and what was stored is garbage. Hold a write session around it and the commit.
+/// Reads to the end, stores, verifies length, Content-MD5, checksums, trailer and signed digest. On a refusal nothing
+/// is visible and what was stored is garbage. Hold a write session around it and the commit.
 http::Task<Answer<Stored>> store_body(const Call& call, http::BlockingPool& pool, BodyReader& reader,
                                       const Expected& expected);
 

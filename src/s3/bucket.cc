@@ -15,7 +15,7 @@ Answer<> read(const volume::Volume& volume, const char* name, std::optional<T>& 
   auto parsed = parse(found->second);
   if (!parsed)
     return refusal(ErrorCode::InternalError, fmt::format("the {} document of '{}' does not parse: {}", name,
-                                                        volume.record.name, parsed.error().message));
+                                                         volume.record.name, parsed.error().message));
   out = *std::move(parsed);
   return {};
 }
@@ -77,8 +77,8 @@ Answer<volume::Target> resolve_bucket(const volume::Repository& repository, cons
 Answer<> require_writable(const Bucket& bucket) {
   if (bucket.target.writable()) return {};
   return refusal(ErrorCode::AccessDenied,
-                fmt::format("'{}' is a release and never changes: write to '{}' or to a draft, and publish", bucket.text(),
-                            bucket.name.volume));
+                 fmt::format("'{}' is a release and never changes: write to '{}' or to a draft, and publish",
+                             bucket.text(), bucket.name.volume));
 }
 
 }  // namespace hailstone::s3

@@ -21,7 +21,7 @@ Answer<> set_document(const Call& call, ByteView volume, const char* name, std::
 Answer<> require_head(const Call& call) {
   if (call.bucket->is_head()) return {};
   return refusal(ErrorCode::MethodNotAllowed,
-                fmt::format("configuration is the volume's: ask bucket '{}'", call.bucket->name.volume));
+                 fmt::format("configuration is the volume's: ask bucket '{}'", call.bucket->name.volume));
 }
 
 http::Response empty_ok(int status = 200) {
@@ -41,16 +41,16 @@ constexpr Row kRows[] = {
      ErrorCode::NoSuchCORSConfiguration},
     {Operation::GetBucketPolicy, Operation::PutBucketPolicy, Operation::DeleteBucketPolicy, document::kPolicy,
      ErrorCode::NoSuchBucketPolicy},
-    {Operation::GetBucketLifecycleConfiguration, Operation::PutBucketLifecycleConfiguration, Operation::DeleteBucketLifecycle,
-     document::kLifecycle, ErrorCode::NoSuchLifecycleConfiguration},
+    {Operation::GetBucketLifecycleConfiguration, Operation::PutBucketLifecycleConfiguration,
+     Operation::DeleteBucketLifecycle, document::kLifecycle, ErrorCode::NoSuchLifecycleConfiguration},
     {Operation::GetBucketTagging, Operation::PutBucketTagging, Operation::DeleteBucketTagging, document::kTagging,
      ErrorCode::NoSuchTagSet},
     {Operation::GetPublicAccessBlock, Operation::PutPublicAccessBlock, Operation::DeletePublicAccessBlock,
      document::kAccessBlock, ErrorCode::NoSuchPublicAccessBlockConfiguration},
-    {Operation::GetBucketOwnershipControls, Operation::PutBucketOwnershipControls, Operation::DeleteBucketOwnershipControls,
-     document::kOwnership, ErrorCode::OwnershipControlsNotFoundError},
-    {Operation::GetObjectLockConfiguration, Operation::PutObjectLockConfiguration, Operation::GetObjectLockConfiguration,
-     document::kLock, ErrorCode::ObjectLockConfigurationNotFoundError},
+    {Operation::GetBucketOwnershipControls, Operation::PutBucketOwnershipControls,
+     Operation::DeleteBucketOwnershipControls, document::kOwnership, ErrorCode::OwnershipControlsNotFoundError},
+    {Operation::GetObjectLockConfiguration, Operation::PutObjectLockConfiguration,
+     Operation::GetObjectLockConfiguration, document::kLock, ErrorCode::ObjectLockConfigurationNotFoundError},
 };
 
 template <class P>
@@ -81,14 +81,17 @@ Answer<Bytes> checked(const Call& call, ByteView body) {
       return s3proto::render_lifecycle(rules);
     }
     case Operation::PutBucketTagging:
-      return canonical(s3proto::parse_tagging(body, s3proto::TagLevel::Bucket), [](const auto& v) { return s3proto::render_tagging(v); });
+      return canonical(s3proto::parse_tagging(body, s3proto::TagLevel::Bucket),
+                       [](const auto& v) { return s3proto::render_tagging(v); });
     case Operation::PutPublicAccessBlock:
-      return canonical(s3proto::parse_public_access_block(body), [](const auto& v) { return s3proto::render_public_access_block(v); });
+      return canonical(s3proto::parse_public_access_block(body),
+                       [](const auto& v) { return s3proto::render_public_access_block(v); });
     case Operation::PutBucketOwnershipControls:
       return canonical(s3proto::parse_ownership(body), [](const auto& v) { return s3proto::render_ownership(v); });
     case Operation::PutObjectLockConfiguration: {
       if (call.bucket->documents->versioning != s3proto::Versioning::Enabled)
-        return refusal(ErrorCode::InvalidBucketState, "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration");
+        return refusal(ErrorCode::InvalidBucketState,
+                       "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration");
       return canonical(s3proto::parse_object_lock(body), [](const auto& v) { return s3proto::render_object_lock(v); });
     }
     case Operation::PutBucketPolicy: {
@@ -105,9 +108,8 @@ Answer<Bytes> checked(const Call& call, ByteView body) {
 Answer<Bytes> bucket_acl(const Call& call, ByteView document) {
   const auto owner = Identity::owner_named(call.bucket ? call.bucket->documents->owner : call.identity.name());
   s3proto::AccessControlList acl{.owner = owner, .grants = {}};
-  const bool granted = std::ranges::any_of(call.head.fields, [](const auto& field) {
-    return s3proto::grant_header(field.name).has_value();
-  });
+  const bool granted = std::ranges::any_of(
+      call.head.fields, [](const auto& field) { return s3proto::grant_header(field.name).has_value(); });
   if (granted && call.field("x-amz-acl"))
     return refusal(ErrorCode::InvalidRequest, "Specifying both Canned ACLs and Header Grants is not allowed");
   if (!document.empty()) {
@@ -117,17 +119,22 @@ Answer<Bytes> bucket_acl(const Call& call, ByteView document) {
   } else {
     for (const char* name : {"x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp", "x-amz-grant-write-acp",
                              "x-amz-grant-full-control"})
-      if (const auto value = call.field(name)) TRY_DO(s3proto::parse_grants(*value, *s3proto::grant_header(name), acl.grants));
+      if (const auto value = call.field(name))
+        TRY_DO(s3proto::parse_grants(*value, *s3proto::grant_header(name), acl.grants));
     if (acl.grants.empty()) return refusal(ErrorCode::MissingSecurityHeader);
   }
+  acl.owner = owner;
+  TRY_DO(require_grantees(call, acl));
   if (call.bucket) {
     const auto& documents = *call.bucket->documents;
     const bool is_public = std::ranges::any_of(acl.grants, [](const auto& g) {
-      return g.grantee.kind == s3proto::GranteeKind::AllUsers || g.grantee.kind == s3proto::GranteeKind::AuthenticatedUsers;
+      return g.grantee.kind == s3proto::GranteeKind::AllUsers ||
+             g.grantee.kind == s3proto::GranteeKind::AuthenticatedUsers;
     });
     if (documents.access_block && documents.access_block->block_acls && is_public)
       return refusal(ErrorCode::AccessDenied, "Access Denied: public ACLs are blocked on this bucket");
-    if (documents.ownership == s3proto::Ownership::BucketOwnerEnforced) return refusal(ErrorCode::AccessControlListNotSupported);
+    if (documents.ownership == s3proto::Ownership::BucketOwnerEnforced)
+      return refusal(ErrorCode::AccessControlListNotSupported);
   }
   return s3proto::render_acl(acl);
 }
@@ -137,12 +144,13 @@ Answer<Bytes> bucket_acl(const Call& call, ByteView document) {
 Answer<http::Response> create_bucket(const Call& call, const BucketName& name, ByteView body) {
   if (name.kind != BucketName::Kind::Head)
     return refusal(ErrorCode::InvalidBucketName,
-                  fmt::format("'{}' is a draft or release of volume '{}': those are opened and published, not created",
-                              name.text(), name.volume));
+                   fmt::format("'{}' is a draft or release of volume '{}': those are opened and published, not created",
+                               name.text(), name.volume));
   if (!call.identity.key) return refusal(ErrorCode::AccessDenied);
   const bool of_own = call.options.own_buckets && call.identity.key->role == volume::Role::Admin;
   if (!of_own && !volume::allows(*call.identity.key, volume::Role::Admin, name.volume))
-    return refusal(ErrorCode::AccessDenied, fmt::format("Access Denied: '{}' may not create '{}'", call.identity.name(), name.volume));
+    return refusal(ErrorCode::AccessDenied,
+                   fmt::format("Access Denied: '{}' may not create '{}'", call.identity.name(), name.volume));
   if (auto valid = volume::validate_volume_name(name.volume); !valid)
     return refusal(ErrorCode::InvalidBucketName, std::move(valid).error().message);
   // Volumes may be called so, but no host name: S3 never let a bucket be.
@@ -150,7 +158,8 @@ Answer<http::Response> create_bucket(const Call& call, const BucketName& name, B
     return refusal(ErrorCode::InvalidBucketName, fmt::format("'{}' has a '-' beside a '.'", name.volume));
   TRY(const auto asked, s3proto::parse_create_bucket(body));
   if (!asked.location.empty() && asked.location != call.options.region)
-    return refusal(ErrorCode::InvalidLocationConstraint, fmt::format("this server's region is '{}'", call.options.region));
+    return refusal(ErrorCode::InvalidLocationConstraint,
+                   fmt::format("this server's region is '{}'", call.options.region));
   std::optional<Bytes> acl, ownership;
   if (const auto text = call.field("x-amz-object-ownership")) {
     TRY(const auto parsed, s3proto::parse_ownership_name(*text));
@@ -183,11 +192,13 @@ Answer<http::Response> create_bucket(const Call& call, const BucketName& name, B
   if (!made && made.error().code == Code::Exists) return taken();
   if (!made) return std::unexpected(Refused(std::move(made).error()));
   TRY_DO(set_document(call, name.volume, document::kOwner, call.identity.name()));
-  if (!asked.tags.empty()) TRY_DO(set_document(call, name.volume, document::kTagging, s3proto::render_tagging(asked.tags)));
+  if (!asked.tags.empty())
+    TRY_DO(set_document(call, name.volume, document::kTagging, s3proto::render_tagging(asked.tags)));
   if (acl) TRY_DO(set_document(call, name.volume, document::kAcl, std::move(acl)));
   if (ownership) TRY_DO(set_document(call, name.volume, document::kOwnership, std::move(ownership)));
   if (lock && http::same_text(*lock, "true")) {
-    TRY_DO(set_document(call, name.volume, document::kVersioning, s3proto::render_versioning(s3proto::Versioning::Enabled)));
+    TRY_DO(set_document(call, name.volume, document::kVersioning,
+                        s3proto::render_versioning(s3proto::Versioning::Enabled)));
     TRY_DO(set_document(call, name.volume, document::kLock, s3proto::render_object_lock({})));
   }
   auto response = empty_ok();
@@ -210,9 +221,11 @@ Answer<http::Response> delete_bucket(const Call& call) {
   TRY(const auto former, call.repository().open_layer(*target.volume, volume::kVersionsLayer));
   auto versions = former->cursor();
   TRY_DO(versions->seek(""));
-  if (versions->valid()) return not_empty("The bucket you tried to delete is not empty. You must delete all versions in the bucket.");
+  if (versions->valid())
+    return not_empty("The bucket you tried to delete is not empty. You must delete all versions in the bucket.");
   if (target.volume->record.last_release)
-    return not_empty(fmt::format("'{}' has releases: `hailstone volume rm` deletes it with all of them", call.bucket->name.volume));
+    return not_empty(
+        fmt::format("'{}' has releases: `hailstone volume rm` deletes it with all of them", call.bucket->name.volume));
   TRY_DO(call.repository().submit(call.caller(), volume::DeleteVolume{call.bucket->name.volume}));
   return empty_ok(204);
 }
@@ -221,7 +234,8 @@ Answer<http::Response> head_bucket(const Call& call) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
   auto response = empty_ok();
   response.headers.add("x-amz-bucket-region", call.options.region);
-  if (call.bucket->target.release) response.headers.add("x-hailstone-release", std::to_string(call.bucket->target.release->value));
+  if (call.bucket->target.release)
+    response.headers.add("x-hailstone-release", std::to_string(call.bucket->target.release->value));
   return response;
 }
 
@@ -234,7 +248,8 @@ Answer<http::Response> get_bucket_document(const Call& call) {
   };
   switch (call.operation) {
     case Operation::GetBucketLocation: return xml_response(s3proto::render_location(call.options.region));
-    case Operation::GetBucketVersioning: return xml_response(s3proto::render_versioning(call.bucket->documents->versioning));
+    case Operation::GetBucketVersioning:
+      return xml_response(s3proto::render_versioning(call.bucket->documents->versioning));
     case Operation::GetBucketAcl: {
       if (const auto acl = documents.find(document::kAcl); acl != documents.end()) return xml_response(acl->second);
       const auto owner = Identity::owner_named(call.bucket->documents->owner);
@@ -242,8 +257,12 @@ Answer<http::Response> get_bucket_document(const Call& call) {
       return xml_response(s3proto::render_acl(acl));
     }
     case Operation::GetBucketPolicyStatus: {
-      if (!call.bucket->documents->policy) return refusal(ErrorCode::NoSuchBucketPolicy);
-      return xml_response(s3proto::render_policy_status(s3proto::is_public(*call.bucket->documents->policy)));
+      const auto& of = *call.bucket->documents;
+      const bool by_acl = of.acl && std::ranges::any_of(of.acl->grants, [](const auto& grant) {
+                            return grant.grantee.kind == s3proto::GranteeKind::AllUsers ||
+                                   grant.grantee.kind == s3proto::GranteeKind::AuthenticatedUsers;
+                          });
+      return xml_response(s3proto::render_policy_status(by_acl || (of.policy && s3proto::is_public(*of.policy))));
     }
     // Clients ask for these of any bucket; the true answer is that there is none.
     case Operation::GetBucketLogging: return fixed("BucketLoggingStatus");
@@ -280,8 +299,9 @@ Answer<http::Response> put_bucket_document(const Call& call, ByteView body) {
     if (call.field("x-amz-mfa")) return refusal(ErrorCode::NotImplemented, "MFA delete is not built");
     TRY(const auto versioning, s3proto::parse_versioning(body));
     if (call.bucket->documents->lock && versioning != s3proto::Versioning::Enabled)
-      return refusal(ErrorCode::InvalidBucketState,
-                    "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.");
+      return refusal(
+          ErrorCode::InvalidBucketState,
+          "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.");
     TRY_DO(set_document(call, volume, document::kVersioning, s3proto::render_versioning(versioning)));
     return empty_ok();
   }

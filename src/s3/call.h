@@ -1,6 +1,7 @@
 // One request on its way: what it names, who asks, and what everything else needs to answer it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -17,14 +18,15 @@
 namespace hailstone::s3 {
 
 struct Options {
-  std::vector<std::string> domains;     // BUCKET.DOMAIN is served for these, beside path style
+  std::vector<std::string> domains;  // BUCKET.DOMAIN is served for these, beside path style
   Bytes region = "us-east-1";
-  bool own_buckets = false;             // any admin key may make buckets of free names, which are then its own
-  uint32_t stale_upload_days = 0;       // multipart uploads begun before are aborted; 0: by lifecycle rules alone
-  bool signature_v2 = false;            // s3cmd signurl and old clients still send it
+  bool own_buckets = false;        // any admin key may make buckets of free names, which are then its own
+  uint32_t stale_upload_days = 0;  // multipart uploads begun before are aborted; 0: by lifecycle rules alone
+  bool signature_v2 = false;       // s3cmd signurl and old clients still send it
   uint64_t object_bytes_max = 5ull << 40;
   uint64_t part_bytes_max = 5ull << 30;
-  uint32_t inline_bytes_max = 64u << 10;  // bodies up to this are hashed and stored on the server's thread, in one commit
+  uint32_t inline_bytes_max =
+      64u << 10;  // bodies up to this are hashed and stored on the server's thread, in one commit
   Result<void> validate() const;
 };
 
@@ -42,7 +44,9 @@ struct Identity {
   bool anonymous() const { return key == nullptr; }
   Bytes name() const { return key ? key->name : Bytes(); }
   s3proto::Owner owner() const { return owner_named(name()); }
-  static s3proto::Owner owner_named(const Bytes& name) { return {name.empty() ? "anonymous" : name, name.empty() ? "anonymous" : name}; }
+  static s3proto::Owner owner_named(const Bytes& name) {
+    return {name.empty() ? "anonymous" : name, name.empty() ? "anonymous" : name};
+  }
 };
 
 /// Owned by whoever works for it: jobs on the pool may outlive the connection.
@@ -52,7 +56,7 @@ struct Call : std::enable_shared_from_this<Call> {
 
   const Services& services;
   const Options& options;
-  Bytes text;              // what the views of `head` point into
+  Bytes text;  // what the views of `head` point into
   http::RequestHead head;
   s3proto::ResourceName resource;
   s3proto::Query query;
@@ -61,6 +65,8 @@ struct Call : std::enable_shared_from_this<Call> {
   s3auth::Authenticated who;
   std::optional<Bucket> bucket;
   std::shared_ptr<const volume::State> state;
+  std::optional<s3proto::Tags> request_tags;        // that the request would set, once they are read
+  std::map<Bytes, Bytes, std::less<>> form_fields;  // of a POST form, lower-case names
   UnixMicros now;
   Bytes request_id;
   Bytes peer;
@@ -70,6 +76,12 @@ struct Call : std::enable_shared_from_this<Call> {
   volume::Repository& repository() const { return services.repository; }
   volume::Caller caller() const { return {identity.name(), {}}; }
   std::optional<std::string_view> field(std::string_view name) const { return head.field(name); }
+  /// A header field, or a form's field of that name (lower case).
+  std::optional<std::string_view> field_or_form(std::string_view name) const {
+    if (operation != s3proto::Operation::PostObject) return head.field(name);
+    const auto found = form_fields.find(name == "x-amz-acl" && !form_fields.contains(name) ? "acl" : name);
+    return found == form_fields.end() ? std::nullopt : std::optional<std::string_view>(found->second);
+  }
 };
 
 }  // namespace hailstone::s3

@@ -127,8 +127,8 @@ class Handler final : public http::Handler {
     response.headers.add("x-amz-request-id", id);
     response.headers.add("x-amz-id-2", "hailstone");
     add_cors(*call, response);
-    // botocore takes an answer that no 100 came before for the answer to its next request with Expect as well, unless the
-    // connection ends in between. An empty body is answered so.
+    // botocore takes an answer that no 100 came before for the answer to its next request with Expect as well, unless
+    // the connection ends in between. An empty body is answered so.
     if (request.head.content_length == 0 && call->field("Expect")) response.close = true;
     edge_.meter_.count(call->operation, response.status,
                        edge_.services_.repository.clock().monotonic_ns() - started_ns);
@@ -139,7 +139,8 @@ class Handler final : public http::Handler {
   uint64_t next_request_id() {
     // Unique on this node: time of the first request, then counting, beside the thread's own address.
     if (request_id_ == 0)
-      request_id_ = static_cast<uint64_t>(edge_.services_.repository.clock().wall().value) * 64 + (reinterpret_cast<uintptr_t>(this) >> 6) % 64;
+      request_id_ = static_cast<uint64_t>(edge_.services_.repository.clock().wall().value) * 64 +
+                    (reinterpret_cast<uintptr_t>(this) >> 6) % 64;
     return request_id_ += 64;
   }
 
@@ -149,7 +150,8 @@ class Handler final : public http::Handler {
     if (found == state->keys.end()) return std::nullopt;
     auto secret = open_secret(edge_.services_.master_key, found->second->id, found->second->sealed_secret);
     if (!secret) {
-      edge_.services_.logger.error("s3_secret_unreadable", {{"key", found->second->id}, {"error", secret.error().message}});
+      edge_.services_.logger.error("s3_secret_unreadable",
+                                   {{"key", found->second->id}, {"error", secret.error().message}});
       return std::nullopt;
     }
     return *std::move(secret);
@@ -161,7 +163,8 @@ class Handler final : public http::Handler {
     const auto known = state->keys.find(scope.access_key_id);
     if (known == state->keys.end()) return std::nullopt;
     const Bytes name = scope.credential();
-    if (const auto it = signing_keys_.find(name); it != signing_keys_.end() && it->second.first == known->second) return it->second.second;
+    if (const auto it = signing_keys_.find(name); it != signing_keys_.end() && it->second.first == known->second)
+      return it->second.second;
     const auto secret = secret_of(scope.access_key_id);
     if (!secret) return std::nullopt;
     if (signing_keys_.size() > 1000) signing_keys_.clear();
@@ -194,9 +197,11 @@ class Handler final : public http::Handler {
     call.now = edge_.services_.repository.clock().wall();
     call.peer = request.peer;
     call.secure = request.secure;
-    TRY(call.resource, s3proto::parse_resource(call.field("Host").value_or(""), call.head.path, edge_.options_.domains));
+    TRY(call.resource,
+        s3proto::parse_resource(call.field("Host").value_or(""), call.head.path, edge_.options_.domains));
     TRY(call.query, s3proto::Query::parse(call.head.query));
-    TRY(call.operation, s3proto::route(call.head.method, call.resource, call.query, call.field("x-amz-copy-source").has_value()));
+    TRY(call.operation,
+        s3proto::route(call.head.method, call.resource, call.query, call.field("x-amz-copy-source").has_value()));
     if (!call.resource.bucket.empty()) {
       TRY(name, s3proto::parse_bucket(call.resource.bucket));
     }
@@ -209,8 +214,9 @@ class Handler final : public http::Handler {
         .scope = {.region = edge_.options_.region},
         .v2 = edge_.options_.signature_v2 ? s3auth::V2Rule::Accept : s3auth::V2Rule::Refuse,
         .bucket_in_host = virtual_host ? std::string_view(call.resource.bucket) : std::string_view()};
-    TRY(call.who, s3auth::authenticate(call.head, options, [this](const s3auth::Scope& scope) { return signing_key_of(scope); },
-                                       [this](std::string_view id) { return secret_of(id); }, call.now));
+    TRY(call.who, s3auth::authenticate(
+                      call.head, options, [this](const s3auth::Scope& scope) { return signing_key_of(scope); },
+                      [this](std::string_view id) { return secret_of(id); }, call.now));
     if (call.who.scheme != s3auth::Scheme::Anonymous) {
       TRY(call.identity, identity_of(call.who.access_key_id));
     }
@@ -243,9 +249,10 @@ class Handler final : public http::Handler {
       case Operation::PutObject: co_return co_await put_object(call, edge_.pool_, request.body);
       case Operation::UploadPart: co_return co_await upload_part(call, edge_.pool_, request.body);
       case Operation::PostObject:
-        co_return co_await post_object(call, edge_.pool_, request.body, [this](const Bytes& id) { return identity_of(id); },
-                                       [this](const s3auth::Scope& scope) { return signing_key_of(scope); },
-                                       [this](std::string_view id) { return secret_of(id); });
+        co_return co_await post_object(
+            call, edge_.pool_, request.body, [this](const Bytes& id) { return identity_of(id); },
+            [this](const s3auth::Scope& scope) { return signing_key_of(scope); },
+            [this](std::string_view id) { return secret_of(id); });
       default: break;
     }
     Bytes document;
@@ -254,10 +261,14 @@ class Handler final : public http::Handler {
       if (!read) co_return std::unexpected(std::move(read).error());
       document = *std::move(read);
     }
+    if (call.operation == Operation::PutObjectTagging)
+      if (auto tags = s3proto::parse_tagging(document, s3proto::TagLevel::Object)) call.request_tags = *std::move(tags);
     http::BlockingPool& pool = is_slow(call) ? edge_.slow_pool_ : edge_.pool_;
-    auto done = co_await http::offload(pool, [self = call.shared_from_this(), name, document = std::move(document)]() -> Result<Answer<http::Response>> {
-      return run(*self, name, document);
-    });
+    auto done = co_await http::offload(
+        pool,
+        [self = call.shared_from_this(), name, document = std::move(document)]() -> Result<Answer<http::Response>> {
+          return run(*self, name, document);
+        });
     if (!done) co_return refusal(ErrorCode::SlowDown, done.error().message);
     co_return *std::move(done);
   }
@@ -308,14 +319,18 @@ class Handler final : public http::Handler {
     if (call.operation == Operation::PreflightRequest || !call.bucket || !call.bucket->documents->cors) return;
     const auto origin = call.field("Origin");
     if (!origin) return;
-    if (const auto allowed = s3proto::match_cors(*call.bucket->documents->cors, *origin, call.head.method_text, {}))
+    if (const auto allowed =
+            s3proto::match_cors(*call.bucket->documents->cors, *origin,
+                                call.field("Access-Control-Request-Method").value_or(call.head.method_text), {}))
       add_allowed(*allowed, response.headers);
   }
 
   Edge& edge_;
   volume::StateCache states_;
-  std::map<Bytes, std::pair<std::shared_ptr<const volume::AccessKey>, s3auth::SigningKey>> signing_keys_;  // by credential
-  std::map<Bytes, std::pair<std::shared_ptr<const volume::Volume>, std::shared_ptr<const BucketDocuments>>, std::less<>> documents_;
+  std::map<Bytes, std::pair<std::shared_ptr<const volume::AccessKey>, s3auth::SigningKey>>
+      signing_keys_;  // by credential
+  std::map<Bytes, std::pair<std::shared_ptr<const volume::Volume>, std::shared_ptr<const BucketDocuments>>, std::less<>>
+      documents_;
   uint64_t request_id_ = 0;
 };
 

@@ -95,7 +95,9 @@ class Pass {
                                .became_noncurrent = newer,
                                .newer_noncurrent = newer_noncurrent};
       if (entry.kind == volume::Kind::File && s3proto::expires(rules_, facts, now_)) {
-        Due due{.what = !latest ? Due::What::Former : marker ? Due::What::Marker : Due::What::Current,
+        Due due{.what = !latest  ? Due::What::Former
+                        : marker ? Due::What::Marker
+                                 : Due::What::Current,
                 .key = cursor.key(),
                 .place = Bytes(cursor.place()),
                 .entry = entry,

@@ -8,17 +8,17 @@
 namespace hailstone::s3 {
 
 struct LifecycleOptions {
-  size_t batch = 500;             // changes in one transaction
+  size_t batch = 500;              // changes in one transaction
   uint32_t stale_upload_days = 0;  // uploads begun before are aborted without a rule; 0: never
 };
 
 struct LifecycleReport {
-  uint64_t expired = 0;          // current objects removed, or hidden under a delete marker
-  uint64_t versions = 0;         // former versions removed for good
-  uint64_t markers = 0;          // delete markers with nothing beneath them
-  uint64_t uploads = 0;          // aborted
-  uint64_t parts = 0;            // of uploads that are gone
-  uint64_t locked = 0;           // versions left because of object lock
+  uint64_t expired = 0;   // current objects removed, or hidden under a delete marker
+  uint64_t versions = 0;  // former versions removed for good
+  uint64_t markers = 0;   // delete markers with nothing beneath them
+  uint64_t uploads = 0;   // aborted
+  uint64_t parts = 0;     // of uploads that are gone
+  uint64_t locked = 0;    // versions left because of object lock
   uint64_t total() const { return expired + versions + markers + uploads + parts; }
 };
 

@@ -120,8 +120,9 @@ TEST_F(Lifecycle, ExpiresByDate) {
 }
 
 TEST_F(Lifecycle, ExpiresByTagAndSize) {
-  rules("<Filter><And><Tag><Key>k</Key><Value>v</Value></Tag><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></And>"
-        "</Filter><Expiration><Days>1</Days></Expiration>");
+  rules(
+      "<Filter><And><Tag><Key>k</Key><Value>v</Value></Tag><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></And>"
+      "</Filter><Expiration><Days>1</Days></Expiration>");
   put("tagged", [](Entry& e) { e.object->tags["k"] = "v"; });
   put("t", [](Entry& e) { e.object->tags["k"] = "v"; });
   put("untagged");
@@ -142,8 +143,9 @@ TEST_F(Lifecycle, HidesWhereVersionsAreKept) {
 
 TEST_F(Lifecycle, RemovesFormerVersionsButTheNewestAsked) {
   keep_versions(Versioning::Enabled);
-  rules("<Filter/><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
-        "<NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>");
+  rules(
+      "<Filter/><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
+      "<NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>");
   for (int i = 0; i < 6; ++i) put("a");
   put("b");
   cell.clock.advance_seconds(3 * kDay);
@@ -194,8 +196,9 @@ TEST_F(Lifecycle, LeavesLockedVersions) {
 
 TEST_F(Lifecycle, GoesOnWhereABatchEnds) {
   keep_versions(Versioning::Enabled);
-  rules("<Filter/><Expiration><Days>1</Days></Expiration>"
-        "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration>");
+  rules(
+      "<Filter/><Expiration><Days>1</Days></Expiration>"
+      "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration>");
   for (int i = 0; i < 20; ++i)
     for (int n = 0; n <= i % 4; ++n) put("k" + std::to_string(100 + i));
   cell.clock.advance_seconds(3 * kDay);
@@ -215,8 +218,9 @@ TEST_F(Lifecycle, DoesNothingOnceStopped) {
 }
 
 TEST_F(Lifecycle, AbortsUploadsByRule) {
-  rules("<Filter><Prefix>a/</Prefix></Filter><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation>"
-        "</AbortIncompleteMultipartUpload>");
+  rules(
+      "<Filter><Prefix>a/</Prefix></Filter><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation>"
+      "</AbortIncompleteMultipartUpload>");
   upload("a/x", '1', 3);
   upload("b/x", '2', 2);
   EXPECT_EQ(run().uploads, 0u);

@@ -53,8 +53,10 @@ Answer<Page> read_page(const Call& call, const volume::Target& target, const Byt
   TRY(page.listing.encoding, s3proto::parse_encoding_type(call.query));
   if (page.listing.keys_max == 0) return page;
   TRY(const auto contents, call.repository().open(target));
-  TRY(auto list, volume::list(*contents, {.prefix = page.listing.prefix, .start_after = start_after,
-                                          .delimiter = page.listing.delimiter, .limit = page.listing.keys_max}));
+  TRY(auto list, volume::list(*contents, {.prefix = page.listing.prefix,
+                                          .start_after = start_after,
+                                          .delimiter = page.listing.delimiter,
+                                          .limit = page.listing.keys_max}));
   for (const auto& item : list.entries)
     if (shown_as_object(item.entry)) page.listing.objects.push_back(listed(item, with_owner));
   for (auto& prefix : list.prefixes) page.listing.common_prefixes.push_back(std::move(prefix));
@@ -103,16 +105,18 @@ Answer<http::Response> list_objects_v2(const Call& call) {
   answer.start_after = call.query.get("start-after").value_or("");
   Bytes after = answer.start_after;
   volume::Target target = call.bucket->target;
-  if (const auto text = call.query.get("continuation-token")) {
+  const auto text = call.query.get("continuation-token");
+  if (text) answer.continuation_token = std::string(*text);
+  if (text && !text->empty()) {  // an empty one is none
     TRY(const auto token, ContinuationToken::decode(*text));
-    answer.continuation_token = std::string(*text);
     after = token.after;
     if (target.release.has_value() != static_cast<bool>(token.release))
       return refusal(ErrorCode::InvalidArgument, "The continuation token provided is of another bucket");
     // A channel may have flipped between two pages: the listing stays in the release that it began in.
     if (target.release && *target.release != token.release) {
       auto record = call.repository().release(call.bucket->volume(), token.release);
-      if (!record) return refusal(ErrorCode::InvalidArgument, "The release that this listing began in is gone: list again");
+      if (!record)
+        return refusal(ErrorCode::InvalidArgument, "The release that this listing began in is gone: list again");
       target.release = token.release;
     }
   }
@@ -144,12 +148,14 @@ Answer<http::Response> list_object_versions(const Call& call) {
   TRY_DO(cursor.seek(std::max(answer.prefix, answer.key_marker)));
   // Past the marker: the whole key, or as far as the version named.
   bool passed = answer.version_id_marker.empty();
-  while (cursor.valid() && !answer.key_marker.empty() && cursor.key() == answer.key_marker && !(passed && !answer.version_id_marker.empty())) {
+  while (cursor.valid() && !answer.key_marker.empty() && cursor.key() == answer.key_marker &&
+         !(passed && !answer.version_id_marker.empty())) {
     if (!answer.version_id_marker.empty() && version_id(cursor.entry()) == answer.version_id_marker) passed = true;
     TRY_DO(cursor.next());
   }
   while (cursor.valid() && cursor.key().starts_with(answer.prefix)) {
-    const size_t at = answer.delimiter.empty() ? Bytes::npos : cursor.key().find(answer.delimiter, answer.prefix.size());
+    const size_t at =
+        answer.delimiter.empty() ? Bytes::npos : cursor.key().find(answer.delimiter, answer.prefix.size());
     if (at != Bytes::npos) {
       const Bytes common = cursor.key().substr(0, at + answer.delimiter.size());
       const auto after = tree::prefix_successor(common);
@@ -218,7 +224,8 @@ Answer<http::Response> list_buckets(const Call& call) {
       answer.continuation_token = ContinuationToken{{}, answer.buckets.back().name}.encode();
       break;
     }
-    answer.buckets.push_back({name, volume->record.created, most || !prefix.empty() ? std::string(call.options.region) : ""});
+    answer.buckets.push_back(
+        {name, volume->record.created, most || !prefix.empty() ? std::string(call.options.region) : ""});
   }
   return xml_response(s3proto::render(answer));
 }

@@ -17,7 +17,7 @@ class Meter {
  public:
   struct Row {
     uint64_t requests = 0;
-    std::array<uint64_t, 6> by_class{};  // 2: 2xx ... 5: 5xx
+    std::array<uint64_t, 6> by_class{};                           // 2: 2xx ... 5: 5xx
     std::array<uint64_t, kLatencyBoundsMs.size() + 1> latency{};  // not cumulative
     double seconds = 0;
   };

@@ -26,9 +26,7 @@ Bytes upload_key(uint64_t layer, ByteView key, ByteView id) {
   return uploads_prefix(layer) + Bytes(key) + Bytes(1, '\0') + Bytes(id);
 }
 Bytes parts_prefix(ByteView id) { return "p" + Bytes(id); }
-Bytes part_key(ByteView id, uint32_t number) {
-  return parts_prefix(id) + volume::schema::big_endian(number).substr(4);
-}
+Bytes part_key(ByteView id, uint32_t number) { return parts_prefix(id) + volume::schema::big_endian(number).substr(4); }
 // An upload that was completed, for a client that lost the answer and asks again.
 Bytes done_key(ByteView id) { return "d" + Bytes(id); }
 constexpr const char* kDoneUpload = "upload";  // of its metadata: the key that the upload had
@@ -92,17 +90,7 @@ Answer<uint32_t> asked_part(const Call& call) {
 }
 
 Answer<volume::Reply> transact(const Call& call, const std::function<Answer<>(Transaction&)>& body) {
-  std::optional<Refused> refused;
-  auto reply = call.repository().transact(call.caller(), call.bucket->volume(), [&](Transaction& transaction) -> Result<void> {
-    refused.reset();
-    auto done = body(transaction);
-    if (done) return {};
-    refused = std::move(done).error();
-    return fail(Code::Cancelled, "refused");
-  });
-  if (refused) return std::unexpected(*std::move(refused));
-  if (!reply) return std::unexpected(Refused(std::move(reply).error()));
-  return *std::move(reply);
+  return transact(call, call.bucket->volume(), body);
 }
 
 Answer<> commit_part(const Call& call, uint32_t number, const Entry& part, const std::optional<Bytes>& carried) {
@@ -139,8 +127,8 @@ Bytes raw_checksum(const Entry& part) {
 Answer<> require_part_checksum(const Upload& upload, std::optional<s3proto::ChecksumAlgorithm> given) {
   if (upload.algorithm && given && *given != *upload.algorithm)
     return refusal(ErrorCode::InvalidRequest,
-                  fmt::format("Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-                              s3proto::checksum_name(*upload.algorithm), s3proto::checksum_name(*given)));
+                   fmt::format("Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                               s3proto::checksum_name(*upload.algorithm), s3proto::checksum_name(*given)));
   return {};
 }
 
@@ -155,7 +143,8 @@ void remove_upload(Transaction& transaction, const Bytes& upload_key, ByteView i
 Answer<http::Response> create_multipart_upload(const Call& call) {
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), call.key(), nullptr));
   TRY_DO(require_writable(*call.bucket));
-  TRY(Entry entry, entry_of_headers(call, [&](std::string_view name) { return call.field(name); }, metadata_of(call.head)));
+  TRY(Entry entry,
+      entry_of_headers(call, [&](std::string_view name) { return call.field(name); }, metadata_of(call.head)));
   entry.content.sha256 = sha256("");
   entry.modified_ns = call.now.value * 1000;
   std::optional<s3proto::ChecksumAlgorithm> algorithm;
@@ -170,7 +159,8 @@ Answer<http::Response> create_multipart_upload(const Call& call) {
     entry.object->checksum_algorithm = s3proto::checksum_name(*algorithm);
     entry.object->checksum = s3proto::checksum_type_name(*type);
   } else if (call.field("x-amz-checksum-type")) {
-    return refusal(ErrorCode::InvalidRequest, "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.");
+    return refusal(ErrorCode::InvalidRequest,
+                   "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.");
   }
   TRY(const Bytes random, random_bytes(kUploadIdBytes / 2));
   const Bytes id = to_hex(random);
@@ -178,7 +168,8 @@ Answer<http::Response> create_multipart_upload(const Call& call) {
     TRY_DO(transaction.put(kUploadsLayer, upload_key(call.bucket->target.layer, call.key(), id), entry));
     return {};
   }));
-  auto response = xml_response(s3proto::render(s3proto::InitiateMultipartUploadAnswer{call.resource.bucket, call.key(), id}));
+  auto response =
+      xml_response(s3proto::render(s3proto::InitiateMultipartUploadAnswer{call.resource.bucket, call.key(), id}));
   if (algorithm) {
     response.headers.add("x-amz-checksum-algorithm", s3proto::checksum_name(*algorithm));
     response.headers.add("x-amz-checksum-type", s3proto::checksum_type_name(*type));
@@ -204,10 +195,13 @@ Responding upload_part(const Call& call, http::BlockingPool& pool, http::Request
   set_content(part, *stored, expected.algorithm, call.now);
   http::Response response;
   response.headers.add("ETag", "\"" + part.etag + "\"");
-  if (const auto shown = shown_checksum(part)) response.headers.add(s3proto::checksum_header(shown->algorithm), shown->value);
+  if (const auto shown = shown_checksum(part))
+    response.headers.add(s3proto::checksum_header(shown->algorithm), shown->value);
   response.body = http::Part(Bytes());
-  auto done = co_await http::offload(pool, [self = call.shared_from_this(), number, part = std::move(part),
-                                            carried = std::move(stored->carried)] { return commit_part(*self, number, part, carried); });
+  auto done = co_await http::offload(
+      pool, [self = call.shared_from_this(), number, part = std::move(part), carried = std::move(stored->carried)] {
+        return commit_part(*self, number, part, carried);
+      });
   if (!done) co_return std::unexpected(std::move(done).error());
   co_return response;
 }
@@ -241,10 +235,12 @@ Answer<http::Response> upload_part_copy(const Call& call) {
   TRY(from.documents, parse_documents(*from.target.volume));
   TRY_DO(require_expected_owner(call, from, "x-amz-source-expected-bucket-owner"));
   const auto version = source.version_id ? std::optional<std::string_view>(*source.version_id) : std::nullopt;
-  TRY(const Object object, find_object_in(call, from, source.key, version, need_of(s3proto::Operation::GetObject, version.has_value())));
+  TRY(const Object object,
+      find_object_in(call, from, source.key, version, need_of(s3proto::Operation::GetObject, version.has_value())));
   if (check_conditions(call.field("x-amz-copy-source-if-match"), call.field("x-amz-copy-source-if-none-match"),
-                       call.field("x-amz-copy-source-if-modified-since"), call.field("x-amz-copy-source-if-unmodified-since"),
-                       volume::etag_of(object.entry), object.entry.modified_ns / 1'000'000'000))
+                       call.field("x-amz-copy-source-if-modified-since"),
+                       call.field("x-amz-copy-source-if-unmodified-since"), volume::etag_of(object.entry),
+                       object.entry.modified_ns / 1'000'000'000))
     return refusal(ErrorCode::PreconditionFailed);
   http::ByteRange range{0, object.entry.content.bytes};
   if (const auto field = call.field("x-amz-copy-source-range")) {
@@ -305,7 +301,9 @@ Answer<Assembled> assemble(const Call& call, const Upload& upload, const std::ve
     const bool known = found != parts.end() && found->first == one.number && found->second.etag == one.etag;
     if (!known || (one.checksum && one.checksum->raw != raw_checksum(found->second))) {
       Refused refused(ErrorCode::InvalidPart);
-      refused.with("PartNumber", std::to_string(one.number)).with("UploadId", asked_upload(call)).with("ETag", one.etag);
+      refused.with("PartNumber", std::to_string(one.number))
+          .with("UploadId", asked_upload(call))
+          .with("ETag", one.etag);
       return std::unexpected(std::move(refused));
     }
     total += found->second.content.bytes;
@@ -321,7 +319,8 @@ Answer<Assembled> assemble(const Call& call, const Upload& upload, const std::ve
   }
   if (total > call.options.object_bytes_max) return refusal(ErrorCode::EntityTooLarge);
   if (const auto size = call.field("x-amz-mp-object-size"); size && *size != std::to_string(total))
-    return refusal(ErrorCode::InvalidRequest, fmt::format("x-amz-mp-object-size is {}, the parts have {} bytes", *size, total));
+    return refusal(ErrorCode::InvalidRequest,
+                   fmt::format("x-amz-mp-object-size is {}, the parts have {} bytes", *size, total));
 
   Assembled out{.entry = upload.entry};
   Entry& entry = out.entry;
@@ -352,9 +351,10 @@ Answer<Assembled> assemble(const Call& call, const Upload& upload, const std::ve
       TRY(const Bytes whole, s3proto::combine_crc(*upload.algorithm, raw));
       entry.object->checksum = to_base64(whole);
     }
-    if (const auto given = call.field(s3proto::checksum_header(*upload.algorithm)); given && *given != entry.object->checksum)
+    if (const auto given = call.field(s3proto::checksum_header(*upload.algorithm));
+        given && *given != entry.object->checksum)
       return refusal(ErrorCode::BadDigest, fmt::format("The {} you specified did not match the calculated checksum.",
-                                                      s3proto::checksum_name(*upload.algorithm)));
+                                                       s3proto::checksum_name(*upload.algorithm)));
   }
   TRY_DO(chunks.sync());
   return out;
@@ -476,10 +476,13 @@ Answer<http::Response> list_parts(const Call& call) {
       answer.truncated = true;
       break;
     }
-    s3proto::ListedPart shown{.number = number, .modified = UnixMicros{part.modified_ns / 1000}, .etag = part.etag,
+    s3proto::ListedPart shown{.number = number,
+                              .modified = UnixMicros{part.modified_ns / 1000},
+                              .etag = part.etag,
                               .size = part.content.bytes};
     if (upload.algorithm) {
-      if (auto checksum = shown_checksum(part)) shown.checksum = s3proto::ShownChecksum{checksum->algorithm, checksum->value, {}};
+      if (auto checksum = shown_checksum(part))
+        shown.checksum = s3proto::ShownChecksum{checksum->algorithm, checksum->value, {}};
     }
     answer.next_marker = number;
     answer.parts.push_back(std::move(shown));
@@ -516,8 +519,9 @@ Answer<http::Response> list_multipart_uploads(const Call& call) {
     if (!key.starts_with(answer.prefix)) break;
     const size_t at = answer.delimiter.empty() ? ByteView::npos : key.find(answer.delimiter, answer.prefix.size());
     const Bytes common = at == ByteView::npos ? Bytes() : Bytes(key.substr(0, at + answer.delimiter.size()));
-    const bool repeated = !common.empty() && ((!answer.common_prefixes.empty() && answer.common_prefixes.back() == common) ||
-                                              (answer.key_marker >= common && answer.key_marker.starts_with(common)));
+    const bool repeated =
+        !common.empty() && ((!answer.common_prefixes.empty() && answer.common_prefixes.back() == common) ||
+                            (answer.key_marker >= common && answer.key_marker.starts_with(common)));
     if (!repeated) {
       if (answer.uploads.size() + answer.common_prefixes.size() == answer.uploads_max) {
         answer.truncated = true;
@@ -530,8 +534,8 @@ Answer<http::Response> list_multipart_uploads(const Call& call) {
       } else {
         TRY(auto entry, Entry::decode(cursor->value()));
         TRY(const Upload upload, upload_of(call, std::move(entry), {}));
-        s3proto::ListedUpload shown{.key = Bytes(key), .upload_id = Bytes(id),
-                                    .initiated = UnixMicros{upload.entry.modified_ns / 1000}};
+        s3proto::ListedUpload shown{
+            .key = Bytes(key), .upload_id = Bytes(id), .initiated = UnixMicros{upload.entry.modified_ns / 1000}};
         shown.owner = shown.initiator = Identity::owner_named(upload.entry.object->owner);
         shown.checksum = upload.algorithm;
         if (upload.algorithm) shown.checksum_type = upload.type;
@@ -562,7 +566,8 @@ Result<void> remove_parts(Transaction& transaction, ByteView id, uint64_t& remov
   return {};
 }
 
-Result<void> forget_upload(volume::Repository& repository, const volume::Volume& volume, const Bytes& key, ByteView id) {
+Result<void> forget_upload(volume::Repository& repository, const volume::Volume& volume, const Bytes& key,
+                           ByteView id) {
   TRY_DO(repository.transact({"system", {}}, volume, [&](Transaction& transaction) -> Result<void> {
     TRY(const auto still, transaction.get(kUploadsLayer, key));
     if (!still) return {};
@@ -574,8 +579,8 @@ Result<void> forget_upload(volume::Repository& repository, const volume::Volume&
 }
 
 // Ids of parts that no upload of the same state has, a window of them at a time.
-Result<void> sweep_parts(volume::Repository& repository, const volume::Volume& volume, const std::function<bool()>& stop,
-                         LifecycleReport& report) {
+Result<void> sweep_parts(volume::Repository& repository, const volume::Volume& volume,
+                         const std::function<bool()>& stop, LifecycleReport& report) {
   TRY(const auto contents, repository.open_layer(volume, kUploadsLayer));
   auto cursor = contents->cursor();
   TRY_DO(cursor->seek("p"));
@@ -589,7 +594,8 @@ Result<void> sweep_parts(volume::Repository& repository, const volume::Volume& v
     auto uploads = contents->cursor();
     TRY_DO(uploads->seek("u"));
     for (; uploads->valid() && uploads->key().starts_with("u");) {
-      const ByteView id = uploads->key().substr(uploads->key().size() - std::min(uploads->key().size(), kUploadIdBytes));
+      const ByteView id =
+          uploads->key().substr(uploads->key().size() - std::min(uploads->key().size(), kUploadIdBytes));
       const auto at = std::ranges::lower_bound(ids, id, std::less<ByteView>());
       if (at != ids.end() && *at == id) known[static_cast<size_t>(at - ids.begin())] = true;
       TRY_DO(uploads->next());

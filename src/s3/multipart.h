@@ -19,7 +19,8 @@ Answer<http::Response> list_parts(const Call& call);
 Answer<http::Response> list_multipart_uploads(const Call& call);
 
 /// Aborts what lifecycle rules or `stale_days` (0: never) give up, forgets completions older than a day, and removes
-/// parts whose upload is gone (one that was being sent while its upload was aborted). An upload goes in one transaction.
+/// parts whose upload is gone (one that was being sent while its upload was aborted). An upload goes in one
+/// transaction.
 Result<void> clear_uploads(volume::Repository& repository, const volume::Volume& volume,
                            const s3proto::LifecycleRules* rules, uint32_t stale_days, UnixMicros now,
                            const std::function<bool()>& stop, LifecycleReport& report);

@@ -54,7 +54,8 @@ Refused hidden(const Bucket& bucket, const std::string& key, const FoundVersion&
 }
 
 // A transaction that is only read from.
-Result<void> look(const Call& call, const volume::Volume& volume, const std::function<Result<void>(volume::Transaction&)>& body) {
+Result<void> look(const Call& call, const volume::Volume& volume,
+                  const std::function<Result<void>(volume::Transaction&)>& body) {
   TRY_DO(call.repository().transact(call.caller(), volume, body));
   return {};
 }
@@ -137,7 +138,8 @@ std::optional<Refused> check_conditions(std::optional<std::string_view> if_match
                                         int64_t modified_seconds) {
   const Bytes quoted = "\"" + etag + "\"";
   const auto names = [&](std::string_view list) {
-    return http::trim(list) == "*" || http::etag_listed(list, quoted, http::Compare::Weak) || s3proto::unquoted_etag(list) == etag;
+    return http::trim(list) == "*" || http::etag_listed(list, quoted, http::Compare::Weak) ||
+           s3proto::unquoted_etag(list) == etag;
   };
   const auto failed = [](std::string_view condition) {
     Refused refused(ErrorCode::PreconditionFailed);
@@ -171,6 +173,17 @@ std::optional<s3proto::ShownChecksum> shown_checksum(const Entry& entry) {
                                 composite ? s3proto::ChecksumType::Composite : s3proto::ChecksumType::FullObject};
 }
 
+void add_expiration(const Call& call, const Entry& entry, http::HeaderBlock& headers) {
+  if (!call.bucket || !call.bucket->is_head() || !call.bucket->documents->lifecycle) return;
+  s3proto::Tags tags;
+  if (entry.object) tags.assign(entry.object->tags.begin(), entry.object->tags.end());
+  const s3proto::VersionFacts version{
+      .key = call.key(), .size = entry.content.bytes, .tags = &tags, .created = UnixMicros{entry.modified_ns / 1000}};
+  if (const auto due = s3proto::expiration_of(*call.bucket->documents->lifecycle, version))
+    headers.add("x-amz-expiration",
+                fmt::format("expiry-date=\"{}\", rule-id=\"{}\"", format_http_date(due->at.seconds()), due->rule_id));
+}
+
 void add_object_headers(const Call& call, const Object& object, http::HeaderBlock& headers) {
   const Entry& entry = object.entry;
   headers.add("ETag", "\"" + volume::etag_of(entry) + "\"");
@@ -196,8 +209,10 @@ void add_object_headers(const Call& call, const Object& object, http::HeaderBloc
       headers.add(name, *value);
     } else if (entry.object) {
       Bytes lower(name);
-      std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-      if (const auto it = entry.object->headers.find(lower); it != entry.object->headers.end()) headers.add(name, it->second);
+      std::ranges::transform(lower, lower.begin(),
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      if (const auto it = entry.object->headers.find(lower); it != entry.object->headers.end())
+        headers.add(name, it->second);
     }
   }
   if (!entry.object) return;
@@ -210,14 +225,7 @@ void add_object_headers(const Call& call, const Object& object, http::HeaderBloc
     headers.add("x-amz-object-lock-retain-until-date", format_iso8601(UnixMicros{facts.retain_until}));
   }
   if (facts.legal_hold) headers.add("x-amz-object-lock-legal-hold", "ON");
-  if (call.bucket && call.bucket->documents->lifecycle) {
-    s3proto::Tags tags(facts.tags.begin(), facts.tags.end());
-    const s3proto::VersionFacts version{.key = call.key(), .size = entry.content.bytes, .tags = &tags,
-                                        .created = UnixMicros{entry.modified_ns / 1000}};
-    if (const auto due = s3proto::expiration_of(*call.bucket->documents->lifecycle, version))
-      headers.add("x-amz-expiration",
-                  fmt::format("expiry-date=\"{}\", rule-id=\"{}\"", format_http_date(due->at.seconds()), due->rule_id));
-  }
+  add_expiration(call, entry, headers);
 }
 
 Bytes encode_parts(const std::vector<StoredPart>& parts) {
@@ -254,8 +262,9 @@ Answer<http::Response> get_object(const Call& call) {
   const Entry& entry = object.entry;
   const Bytes etag = volume::etag_of(entry);
   const uint64_t size = entry.content.bytes;
-  if (auto refused = check_conditions(call.field("If-Match"), call.field("If-None-Match"), call.field("If-Modified-Since"),
-                                      call.field("If-Unmodified-Since"), etag, seconds_of(entry))) {
+  if (auto refused =
+          check_conditions(call.field("If-Match"), call.field("If-None-Match"), call.field("If-Modified-Since"),
+                           call.field("If-Unmodified-Since"), etag, seconds_of(entry))) {
     if (refused->status == 304) {
       refused->headers = {{"ETag", "\"" + etag + "\""}, {"Last-Modified", format_http_date(seconds_of(entry))}};
       if (!object.version.empty()) refused->headers.emplace_back("x-amz-version-id", object.version);
@@ -277,8 +286,10 @@ Answer<http::Response> get_object(const Call& call) {
   bool partial = false;
   TRY(const auto part_number, call.query.number("partNumber", s3proto::kPartNumberMax));
   if (part_number) {
-    if (call.field("Range")) return refusal(ErrorCode::InvalidRequest, "Cannot specify both Range header and partNumber query parameter");
-    TRY(const auto parts, entry.object ? read_parts(call.repository().chunks(), *entry.object) : std::vector<StoredPart>());
+    if (call.field("Range"))
+      return refusal(ErrorCode::InvalidRequest, "Cannot specify both Range header and partNumber query parameter");
+    TRY(const auto parts,
+        entry.object ? read_parts(call.repository().chunks(), *entry.object) : std::vector<StoredPart>());
     const uint64_t count = std::max<uint64_t>(parts.size(), 1);
     if (*part_number == 0)
       return refusal(ErrorCode::InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive");
@@ -398,7 +409,8 @@ Answer<http::Response> get_object_acl(const Call& call) {
 
 Answer<http::Response> get_object_retention(const Call& call) {
   TRY(const Object object, find_object(call, need_of(call.operation, asked_version(call).has_value())));
-  if (!call.bucket->documents->lock) return refusal(ErrorCode::InvalidRequest, "Bucket is missing Object Lock Configuration");
+  if (!call.bucket->documents->lock)
+    return refusal(ErrorCode::InvalidRequest, "Bucket is missing Object Lock Configuration");
   if (!object.entry.object || object.entry.object->retention == 0)
     return refusal(ErrorCode::NoSuchObjectLockConfiguration);
   const auto mode = object.entry.object->retention == 1 ? s3proto::LockMode::Governance : s3proto::LockMode::Compliance;
@@ -407,7 +419,8 @@ Answer<http::Response> get_object_retention(const Call& call) {
 
 Answer<http::Response> get_object_legal_hold(const Call& call) {
   TRY(const Object object, find_object(call, need_of(call.operation, asked_version(call).has_value())));
-  if (!call.bucket->documents->lock) return refusal(ErrorCode::InvalidRequest, "Bucket is missing Object Lock Configuration");
+  if (!call.bucket->documents->lock)
+    return refusal(ErrorCode::InvalidRequest, "Bucket is missing Object Lock Configuration");
   const bool on = object.entry.object && object.entry.object->legal_hold;
   return xml_response(s3proto::render_legal_hold(on ? s3proto::LegalHold::On : s3proto::LegalHold::Off));
 }

@@ -1,4 +1,5 @@
-// Reading objects: GET, HEAD, attributes, tags, ACLs, locks. Everything here may read the disk, nothing waits for commits.
+// Reading objects: GET, HEAD, attributes, tags, ACLs, locks. Everything here may read the disk, nothing waits for
+// commits.
 #pragma once
 
 #include "s3/access.h"
@@ -34,12 +35,16 @@ Result<std::vector<StoredPart>> read_parts(chunk::ChunkStore& store, const volum
 
 /// The checksum an entry keeps, as answers show it.
 std::optional<s3proto::ShownChecksum> shown_checksum(const volume::Entry& entry);
+/// x-amz-expiration, where a lifecycle rule will expire the call's object.
+void add_expiration(const Call& call, const volume::Entry& entry, http::HeaderBlock& headers);
 void add_object_headers(const Call& call, const Object& object, http::HeaderBlock& headers);
 
 /// If-Match and its kin as S3 has them (dates compare, they need not be equal), on GET and HEAD. Nothing: go on.
-std::optional<Refused> check_conditions(std::optional<std::string_view> if_match, std::optional<std::string_view> if_none_match,
-                                        std::optional<std::string_view> if_modified, std::optional<std::string_view> if_unmodified,
-                                        const Bytes& etag, int64_t modified_seconds);
+std::optional<Refused> check_conditions(std::optional<std::string_view> if_match,
+                                        std::optional<std::string_view> if_none_match,
+                                        std::optional<std::string_view> if_modified,
+                                        std::optional<std::string_view> if_unmodified, const Bytes& etag,
+                                        int64_t modified_seconds);
 
 http::Response xml_response(Bytes body, int status = 200);
 

@@ -46,7 +46,8 @@ Refused::Refused(s3auth::Refusal refusal)
 
 Refused::Refused(Error error) : Refused(code_of(error.code), std::move(error.message)) {}
 
-http::Response error_response(const Refused& refused, std::string_view resource, std::string_view request_id, bool head) {
+http::Response error_response(const Refused& refused, std::string_view resource, std::string_view request_id,
+                              bool head) {
   http::Response response;
   response.status = refused.status;
   for (const auto& [name, value] : refused.headers) response.headers.add(name, value);

@@ -18,9 +18,9 @@ namespace hailstone::s3 {
 /// Made from any layer's error, so that TRY passes them all on.
 struct Refused {
   Refused(s3proto::ErrorCode code, std::string message = {});
-  Refused(s3proto::Failure failure);   // NOLINT(google-explicit-constructor)
-  Refused(s3auth::Refusal refusal);    // NOLINT(google-explicit-constructor)
-  Refused(Error error);                // NOLINT(google-explicit-constructor)
+  Refused(s3proto::Failure failure);  // NOLINT(google-explicit-constructor)
+  Refused(s3auth::Refusal refusal);   // NOLINT(google-explicit-constructor)
+  Refused(Error error);               // NOLINT(google-explicit-constructor)
 
   Refused& with(std::string name, std::string value) {
     details.emplace_back(std::move(name), std::move(value));
@@ -32,7 +32,7 @@ struct Refused {
   std::string message;
   std::vector<std::pair<std::string, std::string>> details;  // further elements of the document
   std::vector<std::pair<std::string, std::string>> headers;  // of the response
-  bool broken = false;  // the node's fault: for its log
+  bool broken = false;                                       // the node's fault: for its log
 };
 
 template <class T = void>
@@ -43,6 +43,7 @@ inline std::unexpected<Refused> refusal(s3proto::ErrorCode code, std::string mes
 }
 
 /// The <Error> document with its status; HEAD gets no body.
-http::Response error_response(const Refused& refused, std::string_view resource, std::string_view request_id, bool head);
+http::Response error_response(const Refused& refused, std::string_view resource, std::string_view request_id,
+                              bool head);
 
 }  // namespace hailstone::s3

@@ -15,7 +15,8 @@ bool starts_with(std::string_view name, std::string_view prefix) {
 }
 
 bool is_encryption(std::string_view name) {
-  return starts_with(name, "x-amz-server-side-encryption") || starts_with(name, "x-amz-copy-source-server-side-encryption");
+  return starts_with(name, "x-amz-server-side-encryption") ||
+         starts_with(name, "x-amz-copy-source-server-side-encryption");
 }
 
 constexpr std::string_view kUnbuilt[] = {"x-amz-write-offset-bytes", "x-amz-if-match-size",
@@ -27,7 +28,8 @@ Answer<> refuse_unbuilt_field(std::string_view name) {
   if (is_encryption(name))
     return refusal(ErrorCode::NotImplemented, fmt::format("{}: this server does not encrypt objects", name));
   for (const std::string_view unbuilt : kUnbuilt)
-    if (http::same_text(name, unbuilt)) return refusal(ErrorCode::NotImplemented, fmt::format("{} is not implemented", unbuilt));
+    if (http::same_text(name, unbuilt))
+      return refusal(ErrorCode::NotImplemented, fmt::format("{} is not implemented", unbuilt));
   return {};
 }
 

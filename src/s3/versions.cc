@@ -41,7 +41,8 @@ Result<std::optional<FoundVersion>> first_former(Transaction& transaction, ByteV
 }
 
 Result<void> remove_null_version(Transaction& transaction, ByteView key) {
-  TRY(auto found, first_former(transaction, key, [](const Entry& e) { return !e.object || e.object->version.empty(); }));
+  TRY(auto found,
+      first_former(transaction, key, [](const Entry& e) { return !e.object || e.object->version.empty(); }));
   if (!found) return {};
   TRY_DO(transaction.get(kVersionsLayer, found->key));
   transaction.remove(kVersionsLayer, found->key);

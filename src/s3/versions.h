@@ -27,8 +27,8 @@ struct Written {
 };
 
 /// `entry` becomes the current version of `key`; what was current becomes a former one where versions are kept.
-Result<Written> put_object(volume::Transaction& transaction, uint64_t layer, s3proto::Versioning versioning, ByteView key,
-                           volume::Entry entry, UnixMicros now);
+Result<Written> put_object(volume::Transaction& transaction, uint64_t layer, s3proto::Versioning versioning,
+                           ByteView key, volume::Entry entry, UnixMicros now);
 /// DELETE without a version: removes, or hides under a delete marker.
 Result<Written> delete_object(volume::Transaction& transaction, uint64_t layer, s3proto::Versioning versioning,
                               ByteView key, const Bytes& owner, UnixMicros now);

@@ -60,7 +60,9 @@ struct Cell : volume::testing::TestCell {
     });
     return there;
   }
-  Bytes body_of(const Entry& entry) { return *chunk::read_content(*chunks, entry.content, 0, entry.content.bytes, 1u << 20); }
+  Bytes body_of(const Entry& entry) {
+    return *chunk::read_content(*chunks, entry.content, 0, entry.content.bytes, 1u << 20);
+  }
 
   std::vector<Row> rows() {
     std::vector<Row> out;

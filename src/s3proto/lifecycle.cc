@@ -94,6 +94,7 @@ Parsed<LifecycleRule> parse_rule(const XmlElement& element) {
   if ((filter != nullptr) == prefix.has_value()) return malformed_xml("Rule: needs either Filter or Prefix");
   if (filter != nullptr) TRY_DO(parse_filter(*filter, rule.filter));
   if (prefix) rule.filter.prefix = *prefix;
+  rule.prefix_alone = prefix.has_value();
   if (rule.filter.prefix.size() > 1024) return bad_argument("The maximum size of a prefix is 1024.");
 
   TRY(const XmlElement* expiration, element.maybe("Expiration"));
@@ -187,7 +188,10 @@ Bytes render_lifecycle(const LifecycleRules& rules) {
   for (const LifecycleRule& rule : rules) {
     xml.open("Rule");
     xml.text_if("ID", rule.id);
-    append_filter(xml, rule.filter);
+    if (rule.prefix_alone)
+      xml.text("Prefix", rule.filter.prefix);
+    else
+      append_filter(xml, rule.filter);
     xml.literal("Status", rule.enabled ? "Enabled" : "Disabled");
     if (rule.expiration_days || rule.expiration_date || rule.expire_lone_delete_marker) {
       xml.open("Expiration");

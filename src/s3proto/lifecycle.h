@@ -27,6 +27,7 @@ struct LifecycleRule {
   std::string id;  // unique; at most 255 bytes
   bool enabled = true;
   LifecycleFilter filter;
+  bool prefix_alone = false;  // given as the rule's own Prefix, as before there were filters: shown so again
   std::optional<uint32_t> expiration_days;
   std::optional<UnixMicros> expiration_date;  // midnight UTC
   bool expire_lone_delete_marker = false;     // ExpiredObjectDeleteMarker

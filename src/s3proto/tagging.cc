@@ -26,8 +26,8 @@ bool characters_allowed(std::string_view text) {
 Parsed<void> validate_tags(const Tags& tags, TagLevel level) {
   const size_t max = level == TagLevel::Object ? kObjectTagsMax : kBucketTagsMax;
   if (tags.size() > max)
-    return refuse(ErrorCode::InvalidTag,
-                  fmt::format("{} tags cannot be greater than {}", level == TagLevel::Object ? "Object" : "Bucket", max));
+    return refuse(ErrorCode::InvalidTag, fmt::format("{} tags cannot be greater than {}",
+                                                     level == TagLevel::Object ? "Object" : "Bucket", max));
   const auto bad = [](std::string_view why, std::string_view key, std::string_view text) {
     return refuse(ErrorCode::InvalidTag, fmt::format("{}: '{}'", why, printable(text)), {{"TagKey", printable(key)}});
   };

@@ -321,7 +321,9 @@ def policies_refused(kit, _, text):
 def policy_status(kit, _, how, public):
     bucket = kit.bucket()
     if how is None:
-        refused(404, "NoSuchBucketPolicy", kit.s3.get_bucket_policy_status, Bucket=bucket)
+        equal(kit.s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"], False)
+        kit.s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+        equal(kit.s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"], True)
         return
     kit.s3.put_bucket_policy(Bucket=bucket, Policy=statement(bucket, **how))
     equal(kit.s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"], public)
@@ -332,3 +334,60 @@ def policies_are_for_admins(kit, method):
     bucket = kit.bucket()
     kit.s3.put_bucket_policy(Bucket=bucket, Policy=statement(bucket))
     answered(kit.raw(method, f"/{bucket}", {"policy": ""}, body=statement(bucket).encode() if method == "PUT" else b"", who="writer"), 403, "AccessDenied")
+
+
+@case(("existing-tag", "GET", {"Action": "s3:GetObject", "Condition": {"StringEquals": {"s3:ExistingObjectTag/security": "public"}}}, {}, 200, 403),
+      ("requested-tag", "PUT", {"Action": "s3:PutObject", "Condition": {"StringEquals": {"s3:RequestObjectTag/security": "public"}}}, {"x-amz-tagging": "security=public"}, 200, None),
+      ("requested-other-tag", "PUT", {"Action": "s3:PutObject", "Condition": {"StringEquals": {"s3:RequestObjectTag/security": "public"}}}, {"x-amz-tagging": "security=none"}, 403, None),
+      ("acl", "PUT", {"Action": "s3:PutObject", "Condition": {"StringEquals": {"s3:x-amz-acl": "private"}}}, {"x-amz-acl": "private"}, 200, None),
+      ("acl-missing", "PUT", {"Action": "s3:PutObject", "Condition": {"StringEquals": {"s3:x-amz-acl": "private"}}}, {}, 403, None),
+      ("type", "GET", {"Action": "s3:GetObject", "Condition": {"StringEquals": {"aws:PrincipalType": "User"}}}, {}, 200, 200),
+      ("scheme", "GET", {"Action": "s3:GetObject", "Condition": {"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}}, {}, 403, 403),
+      ("young", "GET", {"Action": "s3:GetObject", "Condition": {"NumericLessThan": {"s3:signatureAge": "600000"}}}, {}, 200, 200),
+      ("if-exists", "GET", {"Action": "s3:GetObject", "Condition": {"StringLikeIfExists": {"aws:Referer": "http://good/*"}}}, {}, 200, 200),
+      ("if-none-match", "PUT", {"Action": "s3:PutObject", "Condition": {"Null": {"s3:if-none-match": "false"}}}, {"if-none-match": "*"}, 200, None))
+def policy_conditions(kit, _, method, how, headers, status, other):
+    """`status`: for the key that has the tag; `other`: for one that has not."""
+    bucket = kit.bucket()
+    kit.put(bucket, "tagged", Tagging="security=public")
+    kit.put(bucket, "plain", Tagging="security=private")
+    kit.s3.put_bucket_policy(Bucket=bucket, Policy=statement(bucket, **how))
+    key = "tagged" if method == "GET" else "new"
+    equal(kit.raw(method, f"/{bucket}/{key}", headers=headers, body=b"x" if method == "PUT" else b"", who="alt").status, status)
+    if other:
+        equal(kit.raw(method, f"/{bucket}/plain", headers=headers, who="alt").status, other)
+
+
+@case("s3:TlsVersion", "s3:Colour", "aws:SourceVpc", "s3:ExistingObjectTag/")
+def conditions_that_cannot_be_told_are_refused(kit, key):
+    bucket = kit.bucket()
+    refused(400, "MalformedPolicy", kit.s3.put_bucket_policy, Bucket=bucket, Policy=statement(bucket, Condition={"StringEquals": {key: "x"}}))
+
+
+@case
+def grants_to_nobody_are_refused(kit):
+    bucket = kit.bucket(keys=["a"])
+    answered(kit.raw("PUT", f"/{bucket}", {"acl": ""}, {"x-amz-grant-read": 'id="_nobody"'}), 400, "InvalidArgument")
+    answered(kit.raw("PUT", f"/{bucket}/a", {"acl": ""}, {"x-amz-grant-read": 'id="_nobody"'}), 400, "InvalidArgument")
+    answered(kit.raw("PUT", f"/{bucket}/a", {"acl": ""}), 400, "MissingSecurityHeader")
+
+
+@case
+def the_acl_of_another_s_object_names_its_owner(kit):
+    bucket = kit.bucket(ACL="public-read-write")
+    kit.alt.put_object(Bucket=bucket, Key="a", Body=b"x")
+    kit.s3.put_object_acl(Bucket=bucket, Key="a", ACL="public-read")
+    equal(kit.s3.get_object_acl(Bucket=bucket, Key="a")["Owner"]["ID"], "alt")
+    kit.alt.put_object_acl(Bucket=bucket, Key="a", ACL="bucket-owner-read")
+    owner = kit.s3.get_bucket_acl(Bucket=bucket)["Owner"]["ID"]
+    equal(grants_of(kit.alt.get_object_acl(Bucket=bucket, Key="a")), sorted([("alt", "FULL_CONTROL"), (owner, "READ")]))
+
+
+@case
+def ignored_public_acls_are_ignored_for_everybody(kit):
+    bucket = kit.bucket(ACL="public-read")
+    kit.put(bucket, "a", ACL="public-read")
+    equal(kit.raw("GET", f"/{bucket}", who="alt").status, 200)
+    kit.s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={**BLOCK, "IgnorePublicAcls": True})
+    for who in ("alt", None):
+        equal((kit.raw("GET", f"/{bucket}", who=who).status, kit.raw("GET", f"/{bucket}/a", who=who).status), (403, 403))

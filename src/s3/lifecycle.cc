@@ -26,10 +26,17 @@ struct Due {
   Bytes key;
   Bytes place;  // in its layer
   Entry entry;
-  // The newest version of the key, where another: while it is there, removing this one moves nothing up.
-  bool newest_in_head = false;
-  Bytes newest_place;
 };
+
+// A newer version stays, so that removing this one moves nothing up.
+Result<bool> is_former_still(Transaction& transaction, const Due& due) {
+  TRY(const auto head, transaction.get(kHeadLayer, due.key));
+  if (head) return true;
+  TRY(const auto newest, newest_former(transaction, due.key));
+  if (!newest || newest->key >= due.place) return false;
+  TRY(const auto still, transaction.get(kVersionsLayer, newest->key));  // remembered until the commit
+  return still.has_value();
+}
 
 class Pass {
  public:
@@ -60,8 +67,6 @@ class Pass {
   // Whole keys until the batch is full; false: that was the last. `from`: where to go on.
   Result<bool> fill(VersionCursor& cursor, Bytes& from, const std::function<bool()>& stop) {
     std::optional<Due> lone;  // a newest delete marker, until it is known what lies beneath it
-    bool newest_in_head = false;
-    Bytes newest_place;
     UnixMicros newer;
     uint32_t newer_noncurrent = 0;
     while (cursor.valid()) {
@@ -72,8 +77,6 @@ class Pass {
           from = cursor.key();
           return true;
         }
-        newest_in_head = cursor.in_head();
-        newest_place = cursor.place();
         newer_noncurrent = 0;
       } else {
         lone.reset();
@@ -100,9 +103,7 @@ class Pass {
                                  : Due::What::Current,
                 .key = cursor.key(),
                 .place = Bytes(cursor.place()),
-                .entry = entry,
-                .newest_in_head = newest_in_head,
-                .newest_place = newest_place};
+                .entry = entry};
         if (due.what == Due::What::Marker) {
           lone = std::move(due);
         } else if (due.what == Due::What::Former && !check_lock(entry, false, now_)) {
@@ -151,8 +152,8 @@ class Pass {
       if (head) return {};
       ++done.markers;
     } else {
-      TRY(const auto newest, transaction.get(due.newest_in_head ? kHeadLayer : kVersionsLayer, due.newest_place));
-      if (!newest) return {};
+      TRY(const bool former, is_former_still(transaction, due));
+      if (!former) return {};
       ++done.versions;
     }
     transaction.remove(kVersionsLayer, due.place);

@@ -18,8 +18,7 @@ class VersionCursor {
   bool valid() const { return valid_; }
   const Bytes& key() const { return key_; }
   const volume::Entry& entry() const { return entry_; }
-  /// Where the version is: under its key in the head, else under this one among the former versions.
-  bool in_head() const { return from_head_; }
+  /// Its key in the layer that it is in, the head or the former versions'.
   ByteView place() const { return from_head_ ? head_->key() : former_->key(); }
   /// The newest version of its key, a delete marker too.
   bool latest() const { return !any_ || last_key_ != key_; }

@@ -986,6 +986,7 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members) {
   recipe.grant_ns = random.chance(0.5) ? 200'000'000 : 500'000'000;
   recipe.lease_reads = !random.chance(0.2);
   recipe.clock_error_ppm = recipe.clock_drift_ppm = random.chance(0.5) ? 10'000 : 100'000;
+  if (!recipe.lease_reads) recipe.clock_drift_ppm = 600'000;  // only leases rest on clocks
   recipe.loss = random.chance(0.5) ? 0 : random.unit() * 0.1;
   recipe.duplicate = random.chance(0.5) ? 0 : random.unit() * 0.1;
   recipe.slow_message = random.chance(0.5) ? 0 : random.unit() * 0.05;

@@ -277,7 +277,6 @@ void Core::check_invariants() const {
   CHECK(at_.upto <= known_chosen_);
   if (role_ == Role::Leader) {
     CHECK(promised_.who == options_.self && at_.upto <= end_);
-    CHECK(end_.value - at_.upto.value <= 2ull * options_.alpha + 1);              // I11
     for (size_t i = 1; i < pending_.size(); ++i) CHECK(pending_[i - 1].slot < pending_[i].slot);  // I6
   }
   CHECK(!may_read(now_) || (role_ == Role::Leader && own_slot_ <= at_.upto));     // I8

@@ -107,6 +107,7 @@ struct Core {
 
   // leader.cc
   void lead(std::vector<Record> kept, std::vector<Config> pending);
+  void propose_own_slot();
   void step_down(const char* why);
   void propose(Propose& request);
   void append(Kind kind, SharedBytes data, std::optional<uint64_t> tag);
@@ -215,6 +216,7 @@ struct Core {
   Time others_turn_until_{INT64_MIN};  // promised somebody just now: let him try
 
   // leader
+  static constexpr Slot kNoSlot{UINT64_MAX};
   Slot end_, own_slot_;
   std::vector<Peer> peers_;  // all members but this one, by id
   uint64_t stamp_ = 0;

@@ -44,10 +44,18 @@ void Core::lead(std::vector<Record> kept, std::vector<Config> pending) {
         if (const auto header = answer->second.headers.find(record.slot);
             header != answer->second.headers.end() && header->second.digest == record.digest)
           each.holds.emplace(record.slot, record.digest);
-  append(Kind::Noop, std::make_shared<const Bytes>(), {});
-  own_slot_ = end_;
+  own_slot_ = kNoSlot;
+  propose_own_slot();
   fill_for_config();
   replicate();
+}
+
+// What was chosen before is known once a slot of this ballot is. Only within alpha, so that the window does not grow with each
+// leader that achieves nothing.
+void Core::propose_own_slot() {
+  if (own_slot_ != kNoSlot || end_.value - at_.upto.value >= options_.alpha) return;
+  append(Kind::Noop, std::make_shared<const Bytes>(), {});
+  own_slot_ = end_;
 }
 
 // I10: what was proposed may still be chosen by whoever leads next. It is an orphan until its slot is chosen, or for so long.
@@ -255,6 +263,7 @@ void Core::leader_tick() {
     return each && each->echoed_sent.ns != INT64_MIN && each->echoed_sent + options_.grant_ns > now_;
   };
   if (now_ - led_since_ >= options_.grant_ns && !all_quorums(live(), &Config::phase2_quorum, fresh)) return step_down("no quorum");
+  propose_own_slot();
   fill_for_config();
   trim_floor_ = at_.upto;
   for (Peer& each : peers_) {

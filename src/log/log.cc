@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <optional>
 
 #include "base/check.h"
@@ -33,6 +34,11 @@ struct Segment {
   uint64_t bytes = 0;
   Slot before;  // last slot of the segments before
   Slot last;    // last slot here, or `before`
+  struct Mark {
+    Slot first;  // of a batch
+    uint64_t offset = 0;
+  };
+  std::vector<Mark> batches{};
 };
 
 class SegmentedLog final : public Log {
@@ -45,6 +51,7 @@ class SegmentedLog final : public Log {
   Result<void> append(Slot slot, ByteView record) override;
   Result<void> sync() override;
   Result<void> replay(Slot from, const std::function<Result<void>(Slot, ByteView)>& visit) override;
+  Result<void> read_batch(Slot slot, const std::function<Result<void>(Slot, ByteView)>& visit) override;
   Result<void> trim(Slot upto) override;
   Slot first() const override { return segments_.front().before.next(); }
   Slot last() const override { return segments_.back().last; }
@@ -82,6 +89,7 @@ class SegmentedLog final : public Log {
   uint64_t offset_ = 0;  // where the next batch goes
   uint64_t next_batch_ = 1;
   Bytes payload_;  // records appended since the last sync
+  Slot payload_first_;
   bool failed_ = false;
 };
 
@@ -115,7 +123,11 @@ Result<Scan> SegmentedLog::scan(const Segment& segment, const RecordVisitor& vis
 
 /// Fills in the segment's slots.
 Result<Scan> SegmentedLog::check(Segment& segment, bool is_last) {
-  TRY(auto found, scan(segment, [](const Record&, uint64_t) -> Result<void> { return {}; }));
+  TRY(auto found, scan(segment, [&](const Record& record, uint64_t offset) -> Result<void> {
+        if (segment.batches.empty() || segment.batches.back().offset != offset)
+          segment.batches.push_back({record.slot, offset});
+        return {};
+      }));
   const std::string path = path_of(segment.number);
   if (!segments_.empty()) {
     const Segment& previous = segments_.back();
@@ -185,6 +197,7 @@ Result<void> SegmentedLog::append(Slot slot, ByteView record) {
       TRY_DO(begin_segment(segments_.back().number + 1, bytes));
     }
   }
+  if (payload_.empty()) payload_first_ = slot;
   encode_record(payload_, {RecordKind::Command, 0, slot, record});
   segments_.back().last = slot;
   return {};
@@ -207,7 +220,7 @@ Result<void> SegmentedLog::begin_segment(uint64_t number, uint64_t payload_bytes
     TRY_DO(disk_.rename(spare_.path(), path_of(number)));
     TRY_DO(disk_.sync_directory(options_.directory));
     TRY(const uint64_t bytes, file_->size());
-    segments_.push_back({number, bytes, before, before});
+    segments_.push_back({.number = number, .bytes = bytes, .before = before, .last = before});
     offset_ = kBlockBytes;
     return {};
   }();
@@ -216,10 +229,12 @@ Result<void> SegmentedLog::begin_segment(uint64_t number, uint64_t payload_bytes
 
 Result<void> SegmentedLog::write_batch() {
   if (payload_.empty()) return {};
+  const Slot first = payload_first_;
   const Bytes batch = encode_batch(segments_.back().number, next_batch_, payload_);
   TRY_DO(sticky(file_->write_at(offset_, batch)));
   TRY_DO(sticky(file_->sync()));
   payload_.clear();
+  segments_.back().batches.push_back({first, offset_});
   offset_ += batch.size();
   ++next_batch_;
   if (offset_ > segments_.back().bytes / 2) spare_.want();
@@ -246,6 +261,35 @@ Result<void> SegmentedLog::replay(Slot from, const std::function<Result<void>(Sl
   return {};
 }
 
+Result<void> SegmentedLog::read_batch(Slot slot, const std::function<Result<void>(Slot, ByteView)>& visit) {
+  const auto segment = std::find_if(segments_.begin(), segments_.end(),
+                                    [&](const Segment& each) { return each.before < slot && slot <= each.last; });
+  const auto missing = [&] {
+    return fail(Code::NotFound, fmt::format("log {}: slot {} is not held", options_.directory, slot.value));
+  };
+  if (segment == segments_.end()) return missing();
+  auto next = std::upper_bound(segment->batches.begin(), segment->batches.end(), slot,
+                               [](Slot wanted, const Segment::Mark& mark) { return wanted < mark.first; });
+  if (next == segment->batches.begin() ||
+      (!payload_.empty() && segment == std::prev(segments_.end()) && slot >= payload_first_))
+    return missing();
+  const uint64_t offset = std::prev(next)->offset;
+  const bool current = segment == std::prev(segments_.end());
+  const uint64_t end = next != segment->batches.end() ? next->offset : current ? offset_ : segment->bytes;
+  const std::string path = path_of(segment->number);
+  TRY(const auto file, disk_.open(path, disk::OpenMode::Read));
+  Bytes image(end - offset, '\0');
+  TRY(const size_t got, file->read_at(offset, image));
+  image.resize(got);
+  TRY(const auto batch, log::read_batch(image, segment->number, [&](const Record& record, uint64_t) {
+        return visit(record.slot, record.body);
+      }));
+  if (!batch)
+    return fail(Code::Corrupt,
+                fmt::format("{}: the batch at {}, with slot {}, is not intact any more", path, offset, slot.value));
+  return {};
+}
+
 Result<void> SegmentedLog::trim(Slot upto) {
   TRY_DO(working());
   // Oldest first, each durably before the next: what a crash leaves has no gap.
@@ -264,6 +308,47 @@ Result<std::unique_ptr<Log>> Log::open(disk::Disk& disk, const LogOptions& optio
   auto log = std::make_unique<SegmentedLog>(disk, checked, logger);
   TRY_DO(log->recover());
   return log;
+}
+
+Result<std::vector<std::string>> salvage(disk::Disk& disk, const std::string& directory,
+                                         const std::function<Result<void>(Slot, ByteView)>& visit) {
+  TRY(const auto names, disk.list(directory));
+  std::map<uint64_t, std::string> segments;
+  for (const auto& name : names)
+    if (const auto number = segment_number(name)) segments.emplace(*number, directory + "/" + name);
+  std::vector<std::string> damages;
+  Slot last;
+  uint64_t next_batch = 0, next_segment = 0;
+  for (const auto& [number, path] : segments) {
+    if (next_segment && number != next_segment)
+      damages.push_back(fmt::format("{}: {} segments before it are missing", path, number - next_segment));
+    next_segment = number + 1;
+    TRY(const Bytes image, disk::read_file(disk, path, UINT64_MAX));
+    const auto header = decode_segment_header(ByteView(image).substr(0, kBlockBytes));
+    if (!header) damages.push_back(path + ": " + header.error().message);
+    uint64_t lost_from = 0;
+    for (uint64_t at = kBlockBytes; at < image.size();) {
+      TRY(const auto batch,
+          read_batch(ByteView(image).substr(at), number, [&](const Record& record, uint64_t) -> Result<void> {
+            if (record.slot <= last) return {};
+            last = record.slot;
+            return visit(record.slot, record.body);
+          }));
+      if (!batch) {
+        if (!lost_from && ByteView(image).substr(at).find_first_not_of('\0') != ByteView::npos) lost_from = at;
+        at += kBlockBytes;
+        continue;
+      }
+      if (next_batch && batch->number != next_batch)
+        damages.push_back(fmt::format("{}: between {} and {}: batches {} to {} are not readable", path, lost_from, at,
+                                      next_batch, batch->number - 1));
+      lost_from = 0;
+      next_batch = batch->number + 1;
+      at += batch->bytes;
+    }
+    if (lost_from) damages.push_back(fmt::format("{}: from {} on: not readable", path, lost_from));
+  }
+  return damages;
 }
 
 }  // namespace hailstone::log

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -45,11 +46,20 @@ class Log {
   virtual Result<void> sync() = 0;
   /// Calls `visit` for each durable record with slot >= from, in order, until it returns an error.
   virtual Result<void> replay(Slot from, const std::function<Result<void>(Slot, ByteView)>& visit) = 0;
+  /// Reads and verifies the batch that holds `slot`, and gives all of its records to `visit`, in order. NotFound when
+  /// the slot is not held, or not yet durable; Corrupt, naming file and offset, when the batch is not intact any more.
+  virtual Result<void> read_batch(Slot slot, const std::function<Result<void>(Slot, ByteView)>& visit) = 0;
   /// Segments that hold only slots <= upto may be recycled.
   virtual Result<void> trim(Slot upto) = 0;
   virtual Slot first() const = 0;           // lowest slot still held; last().next() when empty
   virtual Slot last() const = 0;            // highest appended; 0 when nothing ever was
   virtual uint64_t size_bytes() const = 0;  // of the segments held, without the spare
 };
+
+/// What can still be read of a log that open() calls Corrupt: visits every intact record, whatever is missing between;
+/// slots rise. Changes nothing. Returns the damages, each naming file, offset and what is wrong. For a replica that
+/// gets the rest from its peers, and for people.
+Result<std::vector<std::string>> salvage(disk::Disk& disk, const std::string& directory,
+                                         const std::function<Result<void>(Slot, ByteView)>& visit);
 
 }  // namespace hailstone::log

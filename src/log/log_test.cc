@@ -291,6 +291,57 @@ TEST_F(LogTest, AMissingSegmentIsCorrupt) {
   EXPECT_NE(opened.error().message.find("missing"), std::string::npos);
 }
 
+TEST_F(LogTest, ReadsTheBatchOfAnySlotItHolds) {
+  auto log = open();
+  append(*log, 200, 1000);
+  ASSERT_TRUE(log->append(Slot(201), "a"));
+  const auto read = [&](uint64_t slot) {
+    std::map<uint64_t, Bytes> out;
+    const auto done = log->read_batch(Slot(slot), [&](Slot at, ByteView record) -> Result<void> {
+      out.emplace(at.value, record);
+      return {};
+    });
+    EXPECT_EQ(done.has_value(), out.contains(slot));
+    return out;
+  };
+  EXPECT_TRUE(read(201).empty());  // not durable
+  ASSERT_TRUE(log->append(Slot(202), "b"));
+  ASSERT_TRUE(log->sync());
+  for (int opened = 0; opened < 2; ++opened) {
+    for (const uint64_t slot : {1, 2, 57, 199, 200}) EXPECT_EQ(read(slot)[slot], body(slot, 1000));
+    EXPECT_EQ(read(202).size(), 2u);  // all of the batch
+    EXPECT_TRUE(read(203).empty());
+    log.reset();
+    log = open();
+  }
+  ASSERT_TRUE(log->trim(Slot(150)));
+  EXPECT_TRUE(read(1).empty());
+  EXPECT_EQ(read(180)[180], body(180, 1000));
+}
+
+TEST_F(LogTest, SalvageGivesWhatIsIntactOnBothSidesOfDamage) {
+  {
+    auto log = open();
+    append(*log, 200, 1000);
+  }
+  const std::string path = "log/" + files().begin()->first;
+  auto file = *disk_.open(path, disk::OpenMode::Write);
+  const uint64_t damaged = 3 * kBlockBytes + 700;  // within the third batch: slot 3
+  ASSERT_TRUE(file->write_at(damaged, "X"));
+  EXPECT_EQ(try_open().error().code, Code::Corrupt);
+  std::map<uint64_t, Bytes> found;
+  const auto damages = salvage(disk_, "log", [&](Slot slot, ByteView record) -> Result<void> {
+    found.emplace(slot.value, record);
+    return {};
+  });
+  ASSERT_TRUE(damages) << damages.error().message;
+  ASSERT_EQ(damages->size(), 1u);
+  EXPECT_NE((*damages)[0].find(path), std::string::npos) << (*damages)[0];
+  EXPECT_EQ(found.size(), 199u);
+  EXPECT_FALSE(found.contains(3));
+  for (const auto& [slot, record] : found) EXPECT_EQ(record, body(slot, 1000));
+}
+
 TEST_F(LogTest, ReplayStopsWithTheVisitorsError) {
   auto log = open();
   append(*log, 3);

@@ -97,43 +97,22 @@ class Scanner {
   /// Visits the batch at end_offset and moves past it; false when there is none.
   Result<bool> intact_batch() {
     const ByteView area = rest();
-    if (!decode_batch_header(area.substr(0, kSectorDataBytes), header_)) return false;
-    if (header_.segment != scan_.header.segment || header_.batch != scan_.next_batch) return false;
-    const uint64_t bytes = batch_bytes(header_.payload_bytes);
-    if (bytes > area.size()) return false;
-    const Bytes content = without_stamps(area, kBatchHeaderBytes + header_.payload_bytes);
-    const ByteView payload = ByteView(content).substr(kBatchHeaderBytes);
-    if (crc32c(payload) != header_.payload_crc) return false;
-    TRY_DO(records(payload));
+    if (!decode_batch_header(area.substr(0, kSectorDataBytes), header_) || header_.batch != scan_.next_batch)
+      return false;
+    auto batch = read_batch(area, scan_.header.segment, [&](const Record& record, uint64_t) -> Result<void> {
+      if (record.slot != scan_.last_slot.next())
+        return fail(Code::Corrupt, fmt::format("slot {} follows slot {}", record.slot.value, scan_.last_slot.value));
+      scan_.last_slot = record.slot;
+      return visit_(record, scan_.end_offset);
+    });
+    if (!batch)
+      return std::unexpected(
+          std::move(batch).error().within(fmt::format("batch {} at {}", scan_.next_batch, scan_.end_offset)));
+    if (!*batch) return false;
     scan_.last_offset = scan_.end_offset;
-    scan_.end_offset += bytes;
+    scan_.end_offset += (*batch)->bytes;
     ++scan_.next_batch;
     return true;
-  }
-
-  Result<void> records(ByteView payload) {
-    const auto where = [&] { return fmt::format("batch {} at {}", scan_.next_batch, scan_.end_offset); };
-    Decoder decoder(payload);
-    if (payload.empty()) return fail(Code::Corrupt, where() + ": no record");
-    while (!decoder.rest().empty()) {
-      Record record;
-      const uint8_t kind = decoder.u8();
-      record.group = decoder.u32();
-      record.slot = Slot(decoder.u64());
-      record.body = decoder.raw(decoder.u32());
-      if (!decoder.ok()) return fail(Code::Corrupt, where() + ": record cut short");
-      if (kind != static_cast<uint8_t>(RecordKind::Command) || record.group != 0) {
-        return fail(Code::Unsupported, fmt::format("{}: record of kind {}, group {}: written by a later version",
-                                                   where(), kind, record.group));
-      }
-      if (record.slot != scan_.last_slot.next()) {
-        return fail(Code::Corrupt,
-                    fmt::format("{}: slot {} follows slot {}", where(), record.slot.value, scan_.last_slot.value));
-      }
-      scan_.last_slot = record.slot;
-      TRY_DO(visit_(record, scan_.end_offset));
-    }
-    return {};
   }
 
   void ends(Ending ending, std::string reason) {
@@ -261,6 +240,36 @@ Bytes encode_batch(uint64_t segment, uint64_t batch, ByteView payload) {
     stamp = static_cast<uint16_t>(stamp & ~kStampFirst);
   }
   return out;
+}
+
+Result<std::optional<Batch>> read_batch(ByteView image, uint64_t segment, const RecordVisitor& visit) {
+  BatchHeader header;
+  if (image.size() < kBlockBytes || !decode_batch_header(image.substr(0, kSectorDataBytes), header))
+    return std::nullopt;
+  const uint64_t bytes = batch_bytes(header.payload_bytes);
+  if (header.segment != segment || bytes > image.size()) return std::nullopt;
+  const Bytes content = without_stamps(image, kBatchHeaderBytes + header.payload_bytes);
+  const ByteView payload = ByteView(content).substr(kBatchHeaderBytes);
+  if (crc32c(payload) != header.payload_crc) return std::nullopt;
+  if (payload.empty()) return fail(Code::Corrupt, "no record");
+  Decoder decoder(payload);
+  Slot last;
+  while (!decoder.rest().empty()) {
+    Record record;
+    const uint8_t kind = decoder.u8();
+    record.group = decoder.u32();
+    record.slot = Slot(decoder.u64());
+    record.body = decoder.raw(decoder.u32());
+    if (!decoder.ok()) return fail(Code::Corrupt, "record cut short");
+    if (kind != static_cast<uint8_t>(RecordKind::Command) || record.group != 0)
+      return fail(Code::Unsupported,
+                  fmt::format("record of kind {}, group {}: written by a later version", kind, record.group));
+    if (last && record.slot != last.next())
+      return fail(Code::Corrupt, fmt::format("slot {} follows slot {}", record.slot.value, last.value));
+    last = record.slot;
+    TRY_DO(visit(record, 0));
+  }
+  return Batch{.number = header.batch, .bytes = bytes};
 }
 
 Result<Scan> scan_segment(ByteView image, const RecordVisitor& visit) { return Scanner(image, visit).run(); }

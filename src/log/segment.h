@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -71,5 +72,13 @@ using RecordVisitor = std::function<Result<void>(const Record& record, uint64_t 
 /// of `visit`, Corrupt for an intact batch with impossible records, Unsupported for a record kind or group of a later
 /// version. Torn is a verdict on the log's last segment only; in any other, whatever ends early is damage.
 Result<Scan> scan_segment(ByteView image, const RecordVisitor& visit);
+
+struct Batch {
+  uint64_t number = 0;
+  uint64_t bytes = 0;  // on disk
+};
+/// Visits the records of the batch of that segment which begins with the image's first byte. Nothing when none does, or
+/// it is not intact. Errors: those of `visit`, Corrupt for impossible records, Unsupported as for scan_segment.
+Result<std::optional<Batch>> read_batch(ByteView image, uint64_t segment, const RecordVisitor& visit);
 
 }  // namespace hailstone::log

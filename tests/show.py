@@ -23,6 +23,7 @@ ITEMS = {
     "memory": "resident memory while serving 5,000,000 keys",
     "s3-clients": "stock S3 clients do their usual jobs, with retries off and no 5xx",
     "upload-memory": "memory growth while 64 clients each upload 1 GiB",
+    "fuzz": "ten minutes of every fuzz target: no crash, leak or hang",
     "readme": "a clean clone, the two commands, the five-minute session",
 }
 

@@ -240,6 +240,11 @@ std::optional<Reject> run(llhttp_t& parser, llhttp_type type, std::string_view h
   return reason_of(parser);
 }
 
+/// What can't become a head is refused now, not after a timeout: a TLS hello sent to a plain port, say.
+bool no_head_begins_with(std::string_view line) {
+  return !line.empty() && line.front() != '\r' && !is_token_char(line.front());
+}
+
 }  // namespace
 
 int status_of(Reject reason) {
@@ -290,6 +295,7 @@ Parsed HeadScanner::scan(ByteView buffer, const HeadLimits& limits) {
     if (found == nullptr) break;
     const size_t feed = static_cast<size_t>(static_cast<const char*>(found) - window.data());
     const ByteView line = window.substr(line_start_, feed - line_start_);  // ends in CR, or is wrong
+    if (lines_ == 0 && no_head_begins_with(line)) return rejected(Reject::BadRequestLine);
     if (line.empty() || line.back() != '\r') return rejected(Reject::BareLineFeed);
     if (line.find('\r') != line.size() - 1) return rejected(Reject::BareCarriageReturn);
     scanned_ = line_start_ = feed + 1;
@@ -304,9 +310,7 @@ Parsed HeadScanner::scan(ByteView buffer, const HeadLimits& limits) {
     if (lines_ > size_t{limits.fields_max} + 1) return rejected(Reject::TooManyFields);
   }
   scanned_ = window.size();
-  // What can't become a head is refused now, not after a timeout: a TLS hello sent to a plain port, say.
-  if (lines_ == 0 && line_start_ < window.size() && !is_token_char(window[line_start_]) && window[line_start_] != '\r')
-    return rejected(Reject::BadRequestLine);
+  if (lines_ == 0 && no_head_begins_with(window.substr(line_start_))) return rejected(Reject::BadRequestLine);
   if (buffer.size() - blank_ >= limits.bytes_max)
     return rejected(lines_ == 0 ? Reject::TargetTooLong : Reject::HeadTooLarge);
   return {};

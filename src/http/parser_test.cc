@@ -127,6 +127,8 @@ const std::vector<Case>& refused() {
       {"CONNECT h:1 HTTP/1.1\r\nHost: x\r\n\r\n", "unknown method"},
       {"G(T / HTTP/1.1\r\nHost: x\r\n\r\n", "malformed request line"},
       {"\x16\x03\x01\x02", "malformed request line"},
+      {"\x16\x03\x01\r\nmore", "malformed request line"},
+      {"\x16\x03\nmore", "malformed request line"},
       {"GET a HTTP/1.1\r\nHost: x\r\n\r\n", "malformed request target"},
       {"GET * HTTP/1.1\r\nHost: x\r\n\r\n", "malformed request target"},
       {"GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", "malformed request target"},

@@ -2,6 +2,7 @@
 while the node collects without a window and compacts: afterwards everything acknowledged is equal, and the disk holds what is
 reachable plus the stated overhead. Then the cost of collecting 1,000 dead chunks among few and among many live ones."""
 import collections
+import contextlib
 import hashlib
 import http.client
 import json
@@ -176,8 +177,9 @@ def settle(node):
 def soak(seconds, seed, flags=()):
     rng = random.Random(seed)
     kept, shared, total, kills, checked = {}, [], collections.Counter(), 0, 0
-    with workspace() as place:
+    with workspace() as place, contextlib.ExitStack() as stack:
         node = Node(place / "data", set_=[*SETTINGS, *flags])
+        stack.callback(node.kill)  # none is left behind when a check fails
         node.start(timeout=300)
         for volume in VOLUMES:
             node.cli("volume", "create", volume, "--grace", "1", "--keep-releases", "3", "--trash", "1")
@@ -237,6 +239,7 @@ def cost(live):
     costs = []
     with workspace() as place, Node(place / "data", set_=["collect.interval_seconds=0", "collect.trash_seconds=0",
                                                           "scrub.bytes_per_second=0", "collect.compact_dead_percent=0"]) as node:
+        node.patience = 900  # sealing a million edits at once
         node.cli("volume", "create", "big", "--grace", "0", "--keep-releases", "1", "--trash", "0")
 
         def fill(prefix, count):

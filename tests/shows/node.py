@@ -47,6 +47,7 @@ class Node:
         self.s3_url = f"http://127.0.0.1:{self.s3_port}"
         self.log = log or self.data.parent / (self.data.name + ".log")
         self.process = None
+        self.patience = 30  # seconds for an answer
 
     def __enter__(self):
         return self.start()
@@ -115,7 +116,7 @@ class Node:
 
     def get(self, path, headers=None, method="GET", body=None):
         """One request on a connection of its own: status, headers, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.patience)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()

@@ -209,7 +209,8 @@ Result<Json> Upkeep::expire() {
   s3::LifecycleReport sum;
   const s3::LifecycleOptions options{.stale_upload_days = node_.config().s3.stale_upload_days};
   std::string error;
-  for (const auto& [name, volume] : node_.repository().published().load()->volumes) {
+  const auto state = node_.repository().published().load();
+  for (const auto& [name, volume] : state->volumes) {
     if (stopping()) break;
     const auto done = s3::run_lifecycle(node_.repository(), volume, options, [this] { return stopping(); });
     if (!done) {  // a volume deleted meanwhile; or one that is damaged, and must not stop the others

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "s3/testing.h"
 
 namespace hailstone::s3 {
@@ -90,6 +92,14 @@ TEST_F(EdgeServer, AReleaseIsReadOnly) {
   }
   EXPECT_EQ(rig.ask("DELETE", "/vol/a", "", admin).status, 204);
   EXPECT_EQ(rig.ask("DELETE", "/vol", "", admin).code, "BucketNotEmpty");
+}
+
+TEST_F(EdgeServer, ABucketIsNotDeletedUnderAPublish) {
+  auto lock = rig.cell.repository.lock_volume((*rig.cell.repository.volume("vol"))->record.id);
+  auto deleted = std::async(std::launch::async, [&] { return rig.ask("DELETE", "/vol", "", admin); });
+  rig.cell.release("vol");
+  lock.unlock();
+  EXPECT_EQ(deleted.get().code, "BucketNotEmpty");
 }
 
 TEST_F(EdgeServer, CountsWhatItAnswers) {

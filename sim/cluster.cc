@@ -111,7 +111,7 @@ struct Host {
   bool syncing = false;
   std::map<uint64_t, uint64_t> proposed;  // tag -> client request
   std::map<Slot, std::vector<uint64_t>> answers;
-  std::multimap<Slot, uint64_t> reads;   // index -> client request
+  std::multimap<Slot, uint64_t> reads;  // index -> client request
   struct Reading {
     uint64_t request = 0;
     Slot floor;  // chosen when it began: an answer must be as new
@@ -211,6 +211,7 @@ class World {
   void check_read(const Node& node, uint32_t group);
   void check_election(const Node& node, uint32_t group, Ballot ballot);
   void check_choice(const Node& node, uint32_t group, const Record& record);
+  void check_hint(const Node& node, uint32_t group);
   Slot last_chosen(uint32_t group) const;
   void heal();
   bool at_rest();
@@ -250,7 +251,8 @@ void World::boot(Node& node, uint32_t group) {
     if (slot <= host.at.upto) continue;
     if (slot <= disk.hard.chosen && host.at.advance(record)) {
       if (const auto known = chosen_[group].find(slot); known == chosen_[group].end() || known->second != record.digest)
-        violation(fmt::format("node {} group {} slot {}: restarts with a value that was not chosen", node.id.value, group, slot.value));
+        violation(fmt::format("node {} group {} slot {}: restarts with a value that was not chosen", node.id.value,
+                              group, slot.value));
       if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data));
       continue;
     }
@@ -329,20 +331,24 @@ void World::arm(Node& node, uint32_t group) {
 }
 
 std::string summary(const Message& message) {
-  std::string text = fmt::format("{} -> {} group {} {}", message.from.value, message.to.value, message.group.value, body_name(message.body));
+  std::string text = fmt::format("{} -> {} group {} {}", message.from.value, message.to.value, message.group.value,
+                                 body_name(message.body));
   const auto records = [&](const std::vector<Record>& list) {
     for (const Record& record : list)
-      text += fmt::format(" [{} {}.{} o{}.{} {:04x}<{:04x}{}]", record.slot.value, record.ballot.round, record.ballot.who.value, record.origin.round,
-                          record.origin.who.value, record.digest.low & 0xffff, record.parent.low & 0xffff, record.data ? "" : " header");
+      text += fmt::format(" [{} {}.{} o{}.{} {:04x}<{:04x}{}]", record.slot.value, record.ballot.round,
+                          record.ballot.who.value, record.origin.round, record.origin.who.value,
+                          record.digest.low & 0xffff, record.parent.low & 0xffff, record.data ? "" : " header");
   };
   if (const auto* m = std::get_if<Accept>(&message.body)) {
-    text += fmt::format(" {}.{} chosen {} end {} stamp {}", m->ballot.round, m->ballot.who.value, m->chosen.value, m->end.value, m->stamp);
+    text += fmt::format(" {}.{} chosen {} end {} stamp {}", m->ballot.round, m->ballot.who.value, m->chosen.value,
+                        m->end.value, m->stamp);
     records(m->records);
   } else if (const auto* a = std::get_if<Accepted>(&message.body)) {
-    text += fmt::format(" {}.{} upto {} missing {} chosen {} stamp {}", a->ballot.round, a->ballot.who.value, a->upto.value, a->missing.value,
-                        a->chosen.value, a->stamp);
+    text += fmt::format(" {}.{} upto {} missing {} chosen {} stamp {}", a->ballot.round, a->ballot.who.value,
+                        a->upto.value, a->missing.value, a->chosen.value, a->stamp);
   } else if (const auto* p = std::get_if<Promise>(&message.body)) {
-    text += fmt::format(" {}.{} from {} chosen {}", p->ballot.round, p->ballot.who.value, p->from.value, p->chosen.value);
+    text +=
+        fmt::format(" {}.{} from {} chosen {}", p->ballot.round, p->ballot.who.value, p->from.value, p->chosen.value);
     records(p->headers);
   } else if (const auto* q = std::get_if<Prepare>(&message.body)) {
     text += fmt::format(" {}.{} from {}", q->ballot.round, q->ballot.who.value, q->from.value);
@@ -407,8 +413,10 @@ void World::handle(Node& node, uint32_t group, Output& output) {
       case paxos::Outcome::Result::Chosen: {
         // Applied in this very step: its answer is there.
         const auto done = host.state.done.find(requests_[request].command.id);
-        if (done == host.state.done.end()) violation(fmt::format("node {} group {}: chosen, it says, but never applied", node.id.value, group));
-        else answer(request, done->second.refused, 0, node);
+        if (done == host.state.done.end())
+          violation(fmt::format("node {} group {}: chosen, it says, but never applied", node.id.value, group));
+        else
+          answer(request, done->second.refused, 0, node);
         break;
       }
       case paxos::Outcome::Result::NotLeader:
@@ -430,8 +438,8 @@ void World::handle(Node& node, uint32_t group, Output& output) {
     const auto [request, floor] = found->second;
     host.reading.erase(found);
     if (read.ok && read.index < floor)
-      violation(fmt::format("node {} group {}: a read that began when slot {} was chosen may be served at {}", node.id.value, group, floor.value,
-                            read.index.value));
+      violation(fmt::format("node {} group {}: a read that began when slot {} was chosen may be served at {}",
+                            node.id.value, group, floor.value, read.index.value));
     if (!read.ok) {
       if (read.leader) requests_[request].target = static_cast<uint32_t>(read.leader.value - 1);
       retry(request, 10'000'000);
@@ -478,7 +486,10 @@ void World::run_sync(Node& node, uint32_t group) {
     for (size_t i = 0; i < count; ++i) {
       Write& write = mine.pending.front();
       for (Record& record : write.records) mine.disk.records.insert_or_assign(record.slot, std::move(record));
-      if (write.has_hard) mine.disk.hard = write.hard;
+      if (write.has_hard) {
+        mine.disk.hard = write.hard;
+        check_hint(node, group);
+      }
       for (Message& message : write.after) after.push_back(std::move(message));
       last = write.id;
       mine.pending.pop_front();
@@ -501,7 +512,8 @@ void World::apply(Node& node, uint32_t group, const Record& record) {
     ++report_.slots;
     check_choice(node, group, record);
   }
-  if (record.time_us < host.at.time_us) violation(fmt::format("group {} slot {}: time falls", group, record.slot.value));
+  if (record.time_us < host.at.time_us)
+    violation(fmt::format("group {} slot {}: time falls", group, record.slot.value));
   if (!host.at.advance(record))
     return violation(
         fmt::format("group {} slot {}: node {} applies out of order", group, record.slot.value, node.id.value));
@@ -531,7 +543,8 @@ void World::take_snapshot(Node& node, uint32_t group) {
 void World::serve_learn(Node& node, uint32_t group, const ServeLearn& wanted) {
   Host& host = node.hosts[group];
   Chosen answer;
-  for (Slot slot = wanted.first; slot > host.disk.floor && slot <= wanted.last && slot <= host.disk.hard.chosen && answer.records.size() < 50;
+  for (Slot slot = wanted.first;
+       slot > host.disk.floor && slot <= wanted.last && slot <= host.disk.hard.chosen && answer.records.size() < 50;
        slot = slot.next()) {
     const auto found = host.disk.records.find(slot);
     if (found == host.disk.records.end()) break;
@@ -653,45 +666,65 @@ bool World::serve_read(Node& node, uint32_t group, uint64_t id) {
 }
 
 // Whoever reads locally must know everything that is chosen.
-Slot World::last_chosen(uint32_t group) const { return chosen_[group].empty() ? Slot(0) : chosen_[group].rbegin()->first; }
+Slot World::last_chosen(uint32_t group) const {
+  return chosen_[group].empty() ? Slot(0) : chosen_[group].rbegin()->first;
+}
 
 // Whoever may lead has the durable promises of a phase-1 quorum of every configuration that governs what it may decide.
 void World::check_election(const Node& node, uint32_t group, Ballot ballot) {
   const SnapshotMeta& at = node.hosts[group].at;
   const auto check_quorum = [&](const Config& config) {
     size_t promised = 0;
-    for (const Config::Voter& voter : config.voters) promised += node_of(voter.id).hosts[group].disk.hard.promised >= ballot ? 1 : 0;
+    for (const Config::Voter& voter : config.voters)
+      promised += node_of(voter.id).hosts[group].disk.hard.promised >= ballot ? 1 : 0;
     if (promised < config.phase1_quorum())
-      violation(fmt::format("node {} group {} leads under {}.{} with {} durable promises of configuration {}", node.id.value, group, ballot.round,
-                            ballot.who.value, promised, config.epoch));
+      violation(fmt::format("node {} group {} leads under {}.{} with {} durable promises of configuration {}",
+                            node.id.value, group, ballot.round, ballot.who.value, promised, config.epoch));
   };
   for (const Config& config : at.configs) check_quorum(config);
   for (const auto& [slot, config] : configs_[group])
     if (slot > at.upto) check_quorum(config);
 }
 
-// The first to know that a slot is chosen: a phase-2 quorum of the configuration that governs it holds the value durably.
-// And nobody may read under a lease without it from now on.
+// The first to know that a slot is chosen: a phase-2 quorum of the configuration that governs it holds the value
+// durably. And nobody may read under a lease without it from now on.
 void World::check_choice(const Node& node, uint32_t group, const Record& record) {
   const Config& config = node.hosts[group].at.config_at(record.slot);
   size_t holders = 0;
   for (const Config::Voter& voter : config.voters) {
     const Disk& disk = node_of(voter.id).hosts[group].disk;
     const auto held = disk.records.find(record.slot);
-    holders += disk.damaged || disk.snapshot.meta.upto >= record.slot || (held != disk.records.end() && held->second.digest == record.digest) ? 1 : 0;
+    const bool holds =
+        held != disk.records.end() && held->second.digest == record.digest && held->second.ballot >= record.ballot;
+    holders += disk.damaged || disk.snapshot.meta.upto >= record.slot || holds ? 1 : 0;
   }
   if (holders < config.phase2_quorum())
-    violation(fmt::format("node {} group {} slot {}: chosen with {} durable copies of {}", node.id.value, group, record.slot.value, holders,
-                          config.phase2_quorum()));
+    violation(fmt::format("node {} group {} slot {}: chosen with {} durable copies of {}", node.id.value, group,
+                          record.slot.value, holders, config.phase2_quorum()));
   if (record.kind == paxos::Kind::Config) {
     Config chosen;
     if (Config::decode(*record.data, chosen)) configs_[group].emplace(record.slot, chosen);
   }
   if (recipe_.clock_drift_ppm > recipe_.clock_error_ppm) return;
   for (const Node& other : nodes_)
-    if (const Host& host = other.hosts[group]; other.up && other.id != node.id && host.replica && host.replica->may_read(local(other)))
-      violation(fmt::format("node {} group {} may read under its lease at slot {} while node {} has slot {} chosen", other.id.value, group,
-                            host.replica->read_index().value, node.id.value, record.slot.value));
+    if (const Host& host = other.hosts[group];
+        other.up && other.id != node.id && host.replica && host.replica->may_read(local(other)))
+      violation(fmt::format("node {} group {} may read under its lease at slot {} while node {} has slot {} chosen",
+                            other.id.value, group, host.replica->read_index().value, node.id.value, record.slot.value));
+}
+
+// What is said to be complete is on the disk, and is what was chosen.
+void World::check_hint(const Node& node, uint32_t group) {
+  const Disk& disk = node.hosts[group].disk;
+  if (disk.damaged) return;
+  for (Slot slot = std::max(disk.snapshot.meta.upto, disk.floor).next(); slot <= disk.hard.chosen; slot = slot.next()) {
+    const auto held = disk.records.find(slot);
+    const auto known = chosen_[group].find(slot);
+    if (held == disk.records.end() || known == chosen_[group].end() || held->second.digest != known->second)
+      return violation(
+          fmt::format("node {} group {}: its disk says that all up to slot {} is chosen and there, but slot {} is not",
+                      node.id.value, group, disk.hard.chosen.value, slot.value));
+  }
 }
 
 void World::check_read(const Node& node, uint32_t group) {
@@ -1006,6 +1039,15 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members) {
   recipe.blackout_every_ns = every(0.1);
   recipe.fault_mean_ns = 100'000'000 + static_cast<int64_t>(random.below(1'000'000'000));
   return recipe;
+}
+
+void Recipe::clocks_beyond_bound() {
+  lease_reads = true;
+  clock_error_ppm = 10'000;
+  clock_drift_ppm = 400'000;
+  partition_every_ns = rate_every_ns = 300'000'000;
+  think_ns = 1'000'000;
+  keys = 1;
 }
 
 RunReport run_cluster(const Recipe& recipe, uint64_t seed, Trace trace) { return World(recipe, seed, trace).run(); }

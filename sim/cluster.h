@@ -39,6 +39,8 @@ struct Recipe {
 
   /// A mix drawn from the seed: each fault on or off, and how often.
   static Recipe draw(uint64_t seed, uint32_t members);
+  /// Leases under clocks that are no clocks, and readers who would notice: the control.
+  void clocks_beyond_bound();
 };
 
 struct RunReport {

@@ -12,14 +12,14 @@ int main(int argc, char** argv) {
   uint64_t first = 1, count = 100, operations = 60;
   uint32_t members = 0;
   int64_t seconds = 0;
-  uint32_t drift = 0;
+  bool stale = false;
   bool trace = false, messages = false, keep_going = false;
   app.add_option("--seed", first, "the first seed");
   app.add_option("--count", count, "how many seeds");
   app.add_option("--seconds", seconds, "stop after so many seconds");
   app.add_option("--members", members, "voters (default: 3 and 5 in turn)");
   app.add_option("--operations", operations, "client operations of a seed");
-  app.add_option("--drift-ppm", drift, "clocks run off by so much, whatever the replicas assume");
+  app.add_flag("--stale", stale, "clocks run off far beyond what the replicas assume: stale reads must show");
   app.add_flag("--trace", trace, "print what happens");
   app.add_flag("--messages", messages, "and every message sent");
   app.add_flag("--keep-going", keep_going, "count violations instead of stopping");
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   for (uint64_t seed = first; seed < first + count; ++seed) {
     Recipe recipe = Recipe::draw(seed, members ? members : seed % 2 ? 3 : 5);
     recipe.operations = operations;
-    if (drift) recipe.clock_drift_ppm = drift;
+    if (stale) recipe.clocks_beyond_bound();
     const RunReport report = run_cluster(recipe, seed, messages ? Trace::Messages : trace ? Trace::Print : Trace::Off);
     ++seeds;
     done += report.operations;

@@ -1,4 +1,5 @@
-// Phase 1b and 2b: promising, storing, acknowledging, granting (Paxos Made Simple §2.2; the grants: README.md, "Lease").
+// Phase 1b and 2b: promising, storing, acknowledging, granting (Paxos Made Simple §2.2; the grants: README.md,
+// "Lease").
 #include <algorithm>
 #include <utility>
 
@@ -31,12 +32,15 @@ void Core::on_prepare(ReplicaId from, const Prepare& message) {
   others_turn_until_ = now_ + 2 * options_.heartbeat_ns;
   schedule_candidacy(others_turn_until_);
   Promise promise{.ballot = promised_, .from = message.from, .chosen = known_chosen_, .chosen_digest = known_digest_};
-  for (const Slot slot : window_.slots_after(std::max(known_chosen_, Slot(message.from.value - std::min<uint64_t>(message.from.value, 1))))) {
+  for (const Slot slot : window_.slots_after(
+           std::max(known_chosen_, Slot(message.from.value - std::min<uint64_t>(message.from.value, 1))))) {
     promise.headers.push_back(window_.find(slot)->record);
     promise.headers.back().data = nullptr;
   }
-  if (durable(promised_write_)) send(from, std::move(promise));
-  else send_after_write(from, std::move(promise));
+  if (durable(promised_write_))
+    send(from, std::move(promise));
+  else
+    send_after_write(from, std::move(promise));
 }
 
 // An Accept of a ballot that may be obeyed makes its sender the leader here.
@@ -106,7 +110,8 @@ void Core::on_accept(ReplicaId from, Accept& message) {
 // I2: everything behind the leader's chosen slot, at this ballot and durable. What is chosen already need not be held.
 Slot Core::held_upto() {
   held_ = std::max({held_, base_, known_chosen_});
-  for (const Window::Cell* cell; (cell = window_.find(held_.next())) && cell->record.ballot == following_ && durable(cell->write);)
+  for (const Window::Cell* cell;
+       (cell = window_.find(held_.next())) && cell->record.ballot == following_ && durable(cell->write);)
     held_ = held_.next();
   return held_;
 }

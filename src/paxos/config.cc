@@ -14,7 +14,8 @@ bool Core::is_live_voter(ReplicaId id) const {
 }
 
 bool Core::is_known_member(ReplicaId id) const {
-  return std::ranges::any_of(live(), [&](const Config& config) { return config.is_voter(id) || config.is_learner(id); });
+  return std::ranges::any_of(live(),
+                             [&](const Config& config) { return config.is_voter(id) || config.is_learner(id); });
 }
 
 std::set<ReplicaId> Core::live_voters() const {
@@ -88,7 +89,8 @@ void Core::config_progress() {
     set_role(Role::Removed, leader_);
   }
   if (member && role_ == Role::Removed) set_role(Role::Follower, leader_);
-  if (!is_live_voter(options_.self)) stand_at_ = kNever;
+  if (!is_live_voter(options_.self))
+    stand_at_ = kNever;
   else if (stand_at_ == kNever && role_ == Role::Follower && candidacy_.phase == Phase::None)
     schedule_candidacy(std::max(grant_.until, now_ + options_.grant_ns));
   if (role_ != Role::Leader) return;
@@ -96,8 +98,8 @@ void Core::config_progress() {
   if (!is_live_voter(options_.self)) resign(ReplicaId(0));
 }
 
-// The members that are sent to: of all configurations that govern or soon may, and those that have yet to hear that they do
-// not any more.
+// The members that are sent to: of all configurations that govern or soon may, and those that have yet to hear that
+// they do not any more.
 void Core::refresh_peers() {
   if (retiring_epoch_) {
     // Members of the former configuration can go when a phase-1 quorum of the present one holds all that they decided.

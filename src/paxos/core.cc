@@ -10,8 +10,12 @@
 namespace hailstone::paxos {
 
 Core::Core(const Options& options, Boot boot, Time now)
-    : options_(options), now_(now), random_(options.seed * 0x9e3779b97f4a7c15 + options.self.value), promised_(boot.hard.promised),
-      at_(std::move(boot.base)), blind_(boot.blind) {
+    : options_(options),
+      now_(now),
+      random_(options.seed * 0x9e3779b97f4a7c15 + options.self.value),
+      promised_(boot.hard.promised),
+      at_(std::move(boot.base)),
+      blind_(boot.blind) {
   CHECK(options_.problem().empty());
   for (const Config& config : at_.configs) CHECK(config.problem().empty());
   round_seen_ = promised_.round;
@@ -31,7 +35,8 @@ Core::Core(const Options& options, Boot boot, Time now)
     known_chosen_ = boot.hard.chosen;
     known_digest_ = boot.hard.chosen_digest;
   }
-  // Grants of the life before may still run, for as long as one lasts. A group of one granted only to itself, and it died.
+  // Grants of the life before may still run, for as long as one lasts. A group of one granted only to itself, and it
+  // died.
   const bool alone = at_.configs.size() == 1 && at_.configs[0].voters.size() == 1 && is_live_voter(options_.self);
   no_promise_before_ = boot.no_grants_outstanding || alone ? now : now + options_.grant_ns;
   schedule_candidacy(no_promise_before_);
@@ -51,7 +56,8 @@ void Core::step(Time now, Input& input, Output& output) {
         if constexpr (std::is_same_v<In, Propose>) propose(in);
         if constexpr (std::is_same_v<In, Read>) read(in.tag);
         if constexpr (std::is_same_v<In, Persisted>) persisted(in.upto);
-        if constexpr (std::is_same_v<In, PersistFailed>) stop(Fault::What::StorageFailed, at_.upto, "a write of the log failed");
+        if constexpr (std::is_same_v<In, PersistFailed>)
+          stop(Fault::What::StorageFailed, at_.upto, "a write of the log failed");
         if constexpr (std::is_same_v<In, Applied>) applied(in);
         if constexpr (std::is_same_v<In, SnapshotTaken>) {
           snapshot_ = std::max(snapshot_, in.upto);
@@ -83,7 +89,8 @@ void Core::tick() {
   if (role_ == Role::Follower && candidacy_.phase == Phase::None && now_ >= stand_at_) stand(true);
   if (!orphans_.empty() && now_ >= orphans_until_) {
     for (const auto& [slot, pending] : orphans_)
-      out_->outcomes.push_back({.tag = pending.tag, .result = Outcome::Result::Unknown, .slot = slot, .leader = leader_});
+      out_->outcomes.push_back(
+          {.tag = pending.tag, .result = Outcome::Result::Unknown, .slot = slot, .leader = leader_});
     orphans_.clear();
   }
   if (write_ && hard_dirty_) write_hard();
@@ -131,7 +138,8 @@ void Core::write_hard() {
 
 // I3: only a higher ballot replaces a record (a settled one is the chosen value, whatever its ballot).
 void Core::store(Record record, bool settled) {
-  if (const Window::Cell* held = window_.find(record.slot); held && !settled) CHECK(record.ballot > held->record.ballot);
+  if (const Window::Cell* held = window_.find(record.slot); held && !settled)
+    CHECK(record.ballot > held->record.ballot);
   Write& to = write();
   to.records.push_back(record);
   // Far behind, what is chosen but not yet complete here may leave memory: it is on the disk, and others have it.
@@ -194,8 +202,9 @@ void Core::applied(const Applied& applied) {
   evict_tail();
 }
 
-// The chosen log grows by what is here and known to be chosen: records of the ballot whose leader says so; or records that
-// link, parent by parent, to the digest that is chosen at known_chosen_ (the digest of a record covers all before it).
+// The chosen log grows by what is here and known to be chosen: records of the ballot whose leader says so; or records
+// that link, parent by parent, to the digest that is chosen at known_chosen_ (the digest of a record covers all before
+// it).
 void Core::advance_chosen() {
   if (role_ == Role::Leader || installing_) return;
   const Slot before = at_.upto;
@@ -254,8 +263,8 @@ void Core::evict_tail() {
   tail_first_ = std::min(tail_first_, at_.upto.next());
   const Slot keep_from = applied_.next();
   while (tail_first_ < keep_from && tail_first_ <= at_.upto &&
-         (window_.data_bytes() + window_.count() * sizeof(Window::Cell) > options_.tail_bytes || !window_.find(tail_first_) ||
-          tail_first_.value + 2ull * options_.alpha < at_.upto.value)) {
+         (window_.data_bytes() + window_.count() * sizeof(Window::Cell) > options_.tail_bytes ||
+          !window_.find(tail_first_) || tail_first_.value + 2ull * options_.alpha < at_.upto.value)) {
     window_.erase(tail_first_);
     tail_first_ = tail_first_.next();
   }
@@ -267,11 +276,11 @@ void Core::check_invariants() const {
   if (following_)
     for (Slot slot = std::max({base_, known_chosen_, at_.upto}).next(); slot <= held_; slot = slot.next()) {
       const Window::Cell* cell = window_.find(slot);
-      CHECK(cell && cell->record.ballot == following_ && durable(cell->write));     // I2
+      CHECK(cell && cell->record.ballot == following_ && durable(cell->write));  // I2
     }
   for (const Slot slot : window_.slots_after(at_.upto)) {
     const Window::Cell* cell = window_.find(slot);
-    CHECK(cell->record.ballot <= promised_);                                      // I3
+    CHECK(cell->record.ballot <= promised_);  // I3
     CHECK(cell->record.origin <= cell->record.ballot);
   }
   CHECK(at_.upto <= known_chosen_);
@@ -279,7 +288,7 @@ void Core::check_invariants() const {
     CHECK(promised_.who == options_.self && at_.upto <= end_);
     for (size_t i = 1; i < pending_.size(); ++i) CHECK(pending_[i - 1].slot < pending_[i].slot);  // I6
   }
-  CHECK(!may_read(now_) || (role_ == Role::Leader && own_slot_ <= at_.upto));     // I8
+  CHECK(!may_read(now_) || (role_ == Role::Leader && own_slot_ <= at_.upto));  // I8
 }
 
 void Core::trim() {

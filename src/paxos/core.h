@@ -17,17 +17,17 @@ namespace hailstone::paxos {
 /// What a leader knows about one member.
 struct Peer {
   ReplicaId id;
-  Slot next;       // the first slot not yet sent
-  Slot acked;      // holds the leader's window up to here, durably, under its ballot; 0: none
-  Slot chosen;     // its own log is complete up to here
-  size_t inflight = 0;      // bytes sent and not acknowledged
-  uint64_t echoed = 0;      // highest stamp that came back
+  Slot next;                    // the first slot not yet sent
+  Slot acked;                   // holds the leader's window up to here, durably, under its ballot; 0: none
+  Slot chosen;                  // its own log is complete up to here
+  size_t inflight = 0;          // bytes sent and not acknowledged
+  uint64_t echoed = 0;          // highest stamp that came back
   Time echoed_sent{INT64_MIN};  // when that stamp was sent, by this host's clock
   Time heard{INT64_MIN};
-  Time sent{INT64_MIN};      // the last Accept
-  Time progress{INT64_MIN};  // when acked rose, or sending began
-  Time resent{INT64_MIN / 2};  // when a hole was filled last
-  LifeId blind;        // that life of it says it is blind
+  Time sent{INT64_MIN};          // the last Accept
+  Time progress{INT64_MIN};      // when acked rose, or sending began
+  Time resent{INT64_MIN / 2};    // when a hole was filled last
+  LifeId blind;                  // that life of it says it is blind
   std::map<Slot, Digest> holds;  // by its Promise: these need not be sent again with their data
 };
 
@@ -165,9 +165,9 @@ struct Core {
     LifeId life;
     Time until{INT64_MIN};
   } grant_;
-  Ballot following_;       // of the Accepts that this replica obeys
-  Slot base_;              // that leader's chosen: the window it must hold begins behind it
-  Slot held_;              // acknowledged under following_
+  Ballot following_;  // of the Accepts that this replica obeys
+  Slot base_;         // that leader's chosen: the window it must hold begins behind it
+  Slot held_;         // acknowledged under following_
   uint64_t stamp_to_echo_ = 0;
   bool ack_due_ = false;
   Slot leader_end_;
@@ -178,14 +178,14 @@ struct Core {
   // learner
   Slot known_chosen_;  // chosen, though not all of it need be here
   Digest known_digest_;
-  Ballot known_by_;    // records of this ballot up to known_chosen_ are the chosen ones
+  Ballot known_by_;  // records of this ballot up to known_chosen_ are the chosen ones
   Slot applied_, snapshot_;
   Slot trimmed_, trim_floor_;
   Slot tail_first_;  // lowest slot of the tail in memory
   ReplicaId learning_from_;
   Time learn_sent_{INT64_MIN};
   uint32_t learn_tries_ = 0;
-  Slot heard_chosen_;      // somebody says so; a reason to ask
+  Slot heard_chosen_;  // somebody says so; a reason to ask
   ReplicaId heard_from_;
   std::optional<SnapshotMeta> installing_;
   std::map<Slot, uint64_t> checksums_;  // of this replica, the latest few
@@ -233,14 +233,14 @@ struct Core {
     Digest digest;
     uint64_t tag;
   };
-  std::deque<Pending> pending_;          // proposed in this leadership, by slot
+  std::deque<Pending> pending_;           // proposed in this leadership, by slot
   std::multimap<Slot, Pending> orphans_;  // of earlier ones
   Time orphans_until_ = kNever;
   Time lease_until_{INT64_MIN};
   Time led_since_{INT64_MIN};
   Config active_;  // governs the next slot; epoch 0 before the first is known
   std::optional<uint64_t> retiring_epoch_;
-  std::vector<ReplicaId> retiring_;  // members of the former configuration only
+  std::vector<ReplicaId> retiring_;       // members of the former configuration only
   std::optional<Config> pending_config_;  // proposed, not chosen
   struct Resigning {
     ReplicaId to;
@@ -251,11 +251,11 @@ struct Core {
   // reads
   static constexpr size_t kReadsMax = 1u << 16;
   struct WaitingRead {
-    uint64_t tag = 0;       // local
-    ReplicaId remote;       // or of this follower
+    uint64_t tag = 0;  // local
+    ReplicaId remote;  // or of this follower
     ReadId remote_id;
     LifeId remote_life;
-    uint64_t stamp = 0;     // served once a lease quorum has echoed it
+    uint64_t stamp = 0;  // served once a lease quorum has echoed it
     Slot index;
   };
   std::deque<WaitingRead> waiting_;  // leader

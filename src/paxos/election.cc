@@ -7,7 +7,8 @@
 
 namespace hailstone::paxos {
 
-// Candidates stand one after another, by priority: no random timeouts, no split votes. Only those who failed add jitter.
+// Candidates stand one after another, by priority: no random timeouts, no split votes. Only those who failed add
+// jitter.
 void Core::schedule_candidacy(Time earliest) {
   if (!is_live_voter(options_.self)) {
     stand_at_ = kNever;
@@ -26,7 +27,8 @@ void Core::schedule_candidacy(Time earliest) {
     random_ ^= random_ << 13;
     random_ ^= random_ >> 7;
     random_ ^= random_ << 17;
-    wait += static_cast<int64_t>(random_ % static_cast<uint64_t>(options_.candidacy_step_ns << std::min(failed_candidacies_, 6u)));
+    wait += static_cast<int64_t>(
+        random_ % static_cast<uint64_t>(options_.candidacy_step_ns << std::min(failed_candidacies_, 6u)));
   }
   stand_at_ = std::max(earliest, no_promise_before_) + wait;
 }
@@ -34,12 +36,15 @@ void Core::schedule_candidacy(Time earliest) {
 void Core::stand(bool probe) {
   stand_at_ = kNever;
   if (!is_live_voter(options_.self) || installing_) return schedule_candidacy(now_ + options_.grant_ns);
-  if (blind_ || bound_by_grant(options_.self)) return schedule_candidacy(std::max(now_ + options_.heartbeat_ns, grant_.until));
+  if (blind_ || bound_by_grant(options_.self))
+    return schedule_candidacy(std::max(now_ + options_.heartbeat_ns, grant_.until));
   candidacy_ = {.phase = Phase::Probing, .ballot = {round_seen_ + 1, options_.self}};
-  candidacy_.retry = now_ + (std::max(4 * options_.candidacy_step_ns, options_.heartbeat_ns) << std::min(failed_candidacies_, 5u));
+  candidacy_.retry =
+      now_ + (std::max(4 * options_.candidacy_step_ns, options_.heartbeat_ns) << std::min(failed_candidacies_, 5u));
   candidacy_.would.insert(options_.self);
   set_role(Role::Candidate, ReplicaId(0));
-  if (!probe || all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return id == options_.self; })) return prepare();
+  if (!probe || all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return id == options_.self; }))
+    return prepare();
   for (const ReplicaId id : live_voters())
     if (id != options_.self) send(id, Probe{.ballot = candidacy_.ballot, .chosen = at_.upto});
 }
@@ -51,8 +56,8 @@ void Core::on_probe(ReplicaId from, const Probe& message) {
   // One whose log is far behind would have to be taught before it can lead; another of the quorum need not.
   const bool behind = message.chosen.value + options_.alpha < known_chosen_.value;
   const bool others_turn = now_ < others_turn_until_ && promised_.who != from;
-  reply.would = !reply.removed && message.ballot > promised_ && !blind_ && now_ >= no_promise_before_ && !bound_by_grant(from) &&
-                role_ != Role::Leader && !behind && !others_turn;
+  reply.would = !reply.removed && message.ballot > promised_ && !blind_ && now_ >= no_promise_before_ &&
+                !bound_by_grant(from) && role_ != Role::Leader && !behind && !others_turn;
   send(from, reply);
 }
 
@@ -64,7 +69,8 @@ void Core::on_probe_reply(ReplicaId from, const ProbeReply& message) {
   }
   if (candidacy_.phase != Phase::Probing || message.ballot != candidacy_.ballot) return;
   if (message.would) candidacy_.would.insert(from);
-  if (all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return candidacy_.would.contains(id); })) prepare();
+  if (all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return candidacy_.would.contains(id); }))
+    prepare();
 }
 
 void Core::prepare() {
@@ -74,8 +80,9 @@ void Core::prepare() {
   following_ = {};
   write_hard();
   promised_write_ = write().id;
-  const Time retry = now_ + (candidacy_.retry - std::min(now_, candidacy_.retry)) +
-                     (std::max(4 * options_.candidacy_step_ns, options_.heartbeat_ns) << std::min(failed_candidacies_, 5u));
+  const Time retry =
+      now_ + (candidacy_.retry - std::min(now_, candidacy_.retry)) +
+      (std::max(4 * options_.candidacy_step_ns, options_.heartbeat_ns) << std::min(failed_candidacies_, 5u));
   candidacy_ = {.phase = Phase::Preparing, .ballot = ballot, .from = at_.upto.next(), .retry = retry};
   ask_for_promises(live());
 }
@@ -86,8 +93,10 @@ void Core::ask_for_promises(std::span<const Config> configs) {
     for (const Config::Voter& voter : config.voters) {
       if (voter.id == options_.self || !candidacy_.prepared.insert(voter.id).second) continue;
       Prepare message{.ballot = candidacy_.ballot, .from = candidacy_.from};
-      if (durable(promised_write_)) send(voter.id, message);
-      else send_after_write(voter.id, message);
+      if (durable(promised_write_))
+        send(voter.id, message);
+      else
+        send_after_write(voter.id, message);
     }
 }
 
@@ -98,8 +107,8 @@ void Core::abandon_candidacy() {
 }
 
 void Core::on_promise(ReplicaId from, Promise& message) {
-  if ((candidacy_.phase != Phase::Preparing && candidacy_.phase != Phase::Gathering) || message.ballot != candidacy_.ballot ||
-      message.from != candidacy_.from)
+  if ((candidacy_.phase != Phase::Preparing && candidacy_.phase != Phase::Gathering) ||
+      message.ballot != candidacy_.ballot || message.from != candidacy_.from)
     return;
   Answer answer{.chosen = message.chosen, .chosen_digest = message.chosen_digest};
   for (Record& header : message.headers) {
@@ -130,9 +139,9 @@ void Core::candidacy_tick() {
   schedule_candidacy(now_);
 }
 
-// The longest chain that may have been chosen: in each slot the record of the highest ballot, as long as there is one and its
-// parent is the record just kept. A chosen slot implies a quorum that held the whole window up to it at one ballot, so what
-// lies behind the first break is not chosen (README.md, "Order").
+// The longest chain that may have been chosen: in each slot the record of the highest ballot, as long as there is one
+// and its parent is the record just kept. A chosen slot implies a quorum that held the whole window up to it at one
+// ballot, so what lies behind the first break is not chosen (README.md, "Order").
 std::vector<Record> Core::kept_records() const {
   std::vector<Record> kept;
   Digest last = at_.digest;
@@ -176,7 +185,8 @@ void Core::consider_promises() {
       continue;
     }
     for (const auto& [id, answer] : candidacy_.promises)
-      if (const auto found = answer.headers.find(record.slot); found != answer.headers.end() && found->second.digest == record.digest) {
+      if (const auto found = answer.headers.find(record.slot);
+          found != answer.headers.end() && found->second.digest == record.digest) {
         fetch[id].push_back(record.slot);
         break;
       }
@@ -208,7 +218,8 @@ void Core::on_fetch(ReplicaId from, const Fetch& message) {
 void Core::on_values(ReplicaId, Values& message) {
   if (candidacy_.phase != Phase::Gathering || message.ballot != candidacy_.ballot) return;
   for (Record& record : message.records)
-    if (record.data && digest_of(record) == record.digest) candidacy_.fetched.insert_or_assign(record.slot, std::move(record));
+    if (record.data && digest_of(record) == record.digest)
+      candidacy_.fetched.insert_or_assign(record.slot, std::move(record));
   candidacy_.asked = Time{INT64_MIN};
 }
 

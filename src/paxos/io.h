@@ -73,8 +73,8 @@ struct Resign {
   ReplicaId to;
 };
 
-using Input = std::variant<Tick, Receive, Propose, Read, Persisted, PersistFailed, Applied, SnapshotTaken, SnapshotInstalled, PeerDown,
-                           Obituary, Reconfigure, Resign>;
+using Input = std::variant<Tick, Receive, Propose, Read, Persisted, PersistFailed, Applied, SnapshotTaken,
+                           SnapshotInstalled, PeerDown, Obituary, Reconfigure, Resign>;
 
 // ---- out ----
 
@@ -134,7 +134,8 @@ struct FetchSnapshot {
   ReplicaId from;
   SnapshotMeta meta;
 };
-/// `config` governs from now on. The members that it lacks may be switched off when ConfigRetired names the former epoch.
+/// `config` governs from now on. The members that it lacks may be switched off when ConfigRetired names the former
+/// epoch.
 struct ConfigActive {
   Config config;
 };
@@ -154,8 +155,8 @@ struct Fault {
 };
 using Event = std::variant<RoleChange, Trim, ServeLearn, FetchSnapshot, ConfigActive, ConfigRetired, Healed, Fault>;
 
-/// What a step wants done. Order: `writes` to storage at once, all of them in one batch if possible; `messages` may go at
-/// any time, in any order, and may be lost; `commits` are applied in order, each once in a process life; the rest in
+/// What a step wants done. Order: `writes` to storage at once, all of them in one batch if possible; `messages` may go
+/// at any time, in any order, and may be lost; `commits` are applied in order, each once in a process life; the rest in
 /// any order. The caller owns it, reuses it, and clears it between steps.
 struct Output {
   std::vector<Message> messages;
@@ -178,9 +179,9 @@ struct Options {
   LifeId life;  // unique to this process life
   /// Slots in flight at most, and the delay of a configuration. Equal in all members. 1..8192.
   uint32_t alpha = 1024;
-  size_t batch_bytes = 1u << 20;     // records in one message, at least one
+  size_t batch_bytes = 1u << 20;      // records in one message, at least one
   size_t inflight_bytes = 16u << 20;  // proposed and not yet chosen; also sent to a peer and not yet acknowledged
-  size_t tail_bytes = 4u << 20;      // chosen records kept in memory for members that are a little behind
+  size_t tail_bytes = 4u << 20;       // chosen records kept in memory for members that are a little behind
   /// Chosen slots kept in storage for members that are alive but behind, when a snapshot would allow trimming.
   uint64_t trim_lag_max = 1u << 20;
   int64_t heartbeat_ns = 50'000'000;
@@ -204,8 +205,8 @@ struct Boot {
   HardState hard;
   SnapshotMeta base;            // what the state machine has applied; commits go on behind it
   std::vector<Record> records;  // ascending, slots > base.upto, with data; gaps are possible
-  /// Records that may have been acknowledged are missing or unreadable: the replica takes part but promises nothing until
-  /// a leader has sent again all it may have held.
+  /// Records that may have been acknowledged are missing or unreadable: the replica takes part but promises nothing
+  /// until a leader has sent again all it may have held.
   bool blind = false;
   /// The process before shut down cleanly at this time and its clock has not restarted: no wait is needed for grants
   /// that it gave. Otherwise the replica promises nothing for one grant_ns.

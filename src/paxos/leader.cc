@@ -50,15 +50,16 @@ void Core::lead(std::vector<Record> kept, std::vector<Config> pending) {
   replicate();
 }
 
-// What was chosen before is known once a slot of this ballot is. Only within alpha, so that the window does not grow with each
-// leader that achieves nothing.
+// What was chosen before is known once a slot of this ballot is. Only within alpha, so that the window does not grow
+// with each leader that achieves nothing.
 void Core::propose_own_slot() {
   if (own_slot_ != kNoSlot || end_.value - at_.upto.value >= options_.alpha) return;
   append(Kind::Noop, std::make_shared<const Bytes>(), {});
   own_slot_ = end_;
 }
 
-// I10: what was proposed may still be chosen by whoever leads next. It is an orphan until its slot is chosen, or for so long.
+// I10: what was proposed may still be chosen by whoever leads next. It is an orphan until its slot is chosen, or for so
+// long.
 void Core::step_down(const char*) {
   for (Pending& each : pending_) orphans_.emplace(each.slot, each);
   pending_.clear();
@@ -129,7 +130,8 @@ void Core::replicate() {
 
 void Core::send_accept(Peer& to, bool even_if_empty) {
   while (true) {
-    Accept message{.ballot = promised_, .life = options_.life, .chosen = at_.upto, .chosen_digest = at_.digest, .end = end_};
+    Accept message{
+        .ballot = promised_, .life = options_.life, .chosen = at_.upto, .chosen_digest = at_.digest, .end = end_};
     size_t bytes = 0;
     // Gone from memory: it is chosen, and the peer learns it from anybody.
     if (to.next <= at_.upto && !window_.find(to.next)) {
@@ -143,7 +145,8 @@ void Core::send_accept(Peer& to, bool even_if_empty) {
       record.ballot = promised_;
       bytes += record.bytes();
       to.inflight += record.bytes();
-      if (const auto held = to.holds.find(to.next); held != to.holds.end() && held->second == record.digest) record.data = nullptr;
+      if (const auto held = to.holds.find(to.next); held != to.holds.end() && held->second == record.digest)
+        record.data = nullptr;
       message.records.push_back(std::move(record));
       to.next = to.next.next();
     }
@@ -190,7 +193,8 @@ void Core::on_accepted(ReplicaId from, const Accepted& message) {
   if (!message.blind) to->blind = LifeId(0);
   const Slot upto = std::min(message.upto, end_);
   if (upto > to->acked) {
-    for (Slot slot = std::max(to->acked, Slot(tail_first_.value - 1)).next(); slot <= upto && slot < to->next; slot = slot.next())
+    for (Slot slot = std::max(to->acked, Slot(tail_first_.value - 1)).next(); slot <= upto && slot < to->next;
+         slot = slot.next())
       if (const Window::Cell* cell = window_.find(slot)) to->inflight -= std::min(to->inflight, cell->record.bytes());
     to->acked = upto;
     to->progress = now_;
@@ -206,8 +210,9 @@ void Core::on_accepted(ReplicaId from, const Accepted& message) {
   }
 }
 
-// A slot is chosen when a phase-2 quorum of the configuration that governs it holds the window up to it. Acknowledgements are
-// cumulative, so choosing is in order. What is counted in one pass lies within alpha: its configuration is known.
+// A slot is chosen when a phase-2 quorum of the configuration that governs it holds the window up to it.
+// Acknowledgements are cumulative, so choosing is in order. What is counted in one pass lies within alpha: its
+// configuration is known.
 void Core::count_votes() {
   const Slot own = held_upto(), before = at_.upto;
   std::vector<Slot> acks;
@@ -239,10 +244,11 @@ void Core::count_votes() {
 
 void Core::resolve_outcomes(const Record& chosen) {
   const auto resolve = [&](const Pending& pending) {
-    out_->outcomes.push_back({.tag = pending.tag,
-                              .result = pending.digest == chosen.digest ? Outcome::Result::Chosen : Outcome::Result::Dropped,
-                              .slot = chosen.slot,
-                              .leader = leader_});
+    out_->outcomes.push_back(
+        {.tag = pending.tag,
+         .result = pending.digest == chosen.digest ? Outcome::Result::Chosen : Outcome::Result::Dropped,
+         .slot = chosen.slot,
+         .leader = leader_});
   };
   while (!pending_.empty() && pending_.front().slot <= chosen.slot) {
     resolve(pending_.front());
@@ -262,13 +268,16 @@ void Core::leader_tick() {
     const Peer* each = peer(id);
     return each && each->echoed_sent.ns != INT64_MIN && each->echoed_sent + options_.grant_ns > now_;
   };
-  if (now_ - led_since_ >= options_.grant_ns && !all_quorums(live(), &Config::phase2_quorum, fresh)) return step_down("no quorum");
+  if (now_ - led_since_ >= options_.grant_ns && !all_quorums(live(), &Config::phase2_quorum, fresh))
+    return step_down("no quorum");
   propose_own_slot();
   fill_for_config();
   trim_floor_ = at_.upto;
   for (Peer& each : peers_) {
-    if (each.heard.ns != INT64_MIN && now_ - each.heard < 10 * options_.grant_ns) trim_floor_ = std::min(trim_floor_, each.chosen);
-    if (each.acked.next() < each.next && each.progress.ns != INT64_MIN && now_ - each.progress >= 2 * options_.heartbeat_ns) {
+    if (each.heard.ns != INT64_MIN && now_ - each.heard < 10 * options_.grant_ns)
+      trim_floor_ = std::min(trim_floor_, each.chosen);
+    if (each.acked.next() < each.next && each.progress.ns != INT64_MIN &&
+        now_ - each.progress >= 2 * options_.heartbeat_ns) {
       each.next = std::max(each.acked, at_.upto).next();
       each.inflight = 0;
       each.progress = now_;

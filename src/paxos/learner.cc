@@ -19,8 +19,10 @@ void Core::on_learn(ReplicaId from, const Learn& message) {
     answer.records.push_back(cell->record);
     bytes += cell->record.bytes();
   }
-  if (!answer.records.empty()) send(from, std::move(answer));
-  else out_->events.push_back(ServeLearn{.to = from, .first = message.first, .last = last});
+  if (!answer.records.empty())
+    send(from, std::move(answer));
+  else
+    out_->events.push_back(ServeLearn{.to = from, .first = message.first, .last = last});
 }
 
 // Each record is checked against the digest it claims and against its parent; the last against what the leader says.
@@ -29,7 +31,9 @@ void Core::on_chosen(ReplicaId, Chosen& message) {
   const Slot before = at_.upto;
   for (Record& record : message.records) {
     if (record.slot <= at_.upto) continue;
-    if (record.slot != at_.upto.next() || record.parent != at_.digest || !record.data || digest_of(record) != record.digest) break;
+    if (record.slot != at_.upto.next() || record.parent != at_.digest || !record.data ||
+        digest_of(record) != record.digest)
+      break;
     const Window::Cell* held = window_.find(record.slot);
     if (!held || held->record.digest != record.digest) store(record, true);
     if (!settle_next(record)) return;
@@ -71,8 +75,8 @@ void Core::learner_tick() {
     const auto own = checksums_.find(leader_checked_);
     if (own != checksums_.end() && role_ != Role::Leader && own->second != leader_checksum_)
       return stop(Fault::What::Diverged, leader_checked_,
-                  fmt::format("state at slot {}: checksum {:016x}, the leader's is {:016x}", leader_checked_.value, own->second,
-                              leader_checksum_));
+                  fmt::format("state at slot {}: checksum {:016x}, the leader's is {:016x}", leader_checked_.value,
+                              own->second, leader_checksum_));
   }
   if (role_ == Role::Leader || installing_) return;
   advance_chosen();

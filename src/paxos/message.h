@@ -20,7 +20,7 @@ struct ProbeReply {
   bool would = false;    // promise
   bool removed = false;  // the asker is in no configuration that counts: it should be quiet
   Ballot promised;
-  Slot chosen;               // known to be chosen
+  Slot chosen;                // known to be chosen
   int64_t grant_left_ns = 0;  // until the grant that forbids it runs out; 0 without one
 };
 
@@ -55,11 +55,11 @@ struct Accept {
   LifeId life;  // of the leader's process
   Slot chosen;
   Digest chosen_digest;
-  Slot end;             // highest slot proposed under this ballot
-  uint64_t stamp = 0;   // number of this sending, to be echoed
-  LifeId resent_for;    // that life of the receiver has said it is blind: all up to `end` is being sent again
-  Slot trim_floor;      // every member that is alive has chosen all up to here
-  Slot checked;         // state checksum at a slot; 0: none
+  Slot end;            // highest slot proposed under this ballot
+  uint64_t stamp = 0;  // number of this sending, to be echoed
+  LifeId resent_for;   // that life of the receiver has said it is blind: all up to `end` is being sent again
+  Slot trim_floor;     // every member that is alive has chosen all up to here
+  Slot checked;        // state checksum at a slot; 0: none
   uint64_t checksum = 0;
   std::vector<Record> records;  // ascending, record.ballot == ballot, slots in chosen + 1 .. chosen + alpha
 };
@@ -71,7 +71,7 @@ struct Accepted {
   Slot upto;
   Slot missing;  // the first slot it lacks though it holds a later one; 0: none
   Slot chosen;   // its own log is chosen and complete up to here
-  LifeId blind;   // not 0: this life found records lost to damage; whatever was acknowledged before must be sent again
+  LifeId blind;  // not 0: this life found records lost to damage; whatever was acknowledged before must be sent again
 };
 
 /// The sender of a Prepare or Accept is behind `promised`.
@@ -110,8 +110,8 @@ struct Handoff {
   ReplicaId to;
 };
 
-using Body = std::variant<Probe, ProbeReply, Prepare, Promise, Fetch, Values, Accept, Accepted, Refuse, Learn, Chosen, SnapshotOffer,
-                          ReadRequest, ReadReply, Handoff>;
+using Body = std::variant<Probe, ProbeReply, Prepare, Promise, Fetch, Values, Accept, Accepted, Refuse, Learn, Chosen,
+                          SnapshotOffer, ReadRequest, ReadReply, Handoff>;
 
 struct Message {
   GroupId group;

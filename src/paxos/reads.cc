@@ -6,9 +6,9 @@
 
 namespace hailstone::paxos {
 
-// The holder's lease must end before any grant does, however fast or slow within the bound the clocks run: a grant of G by the
-// slowest granter's clock lasts at least G / (1 + e) of real time from its receipt; a lease of L by this clock lasts at most
-// L / (1 - e) from the sending, which was before.
+// The holder's lease must end before any grant does, however fast or slow within the bound the clocks run: a grant of G
+// by the slowest granter's clock lasts at least G / (1 + e) of real time from its receipt; a lease of L by this clock
+// lasts at most L / (1 - e) from the sending, which was before.
 int64_t Options::lease_ns() const {
   const auto ppm = static_cast<int64_t>(clock_error_ppm);
   return grant_ns / 1'000'000 * (1'000'000 - ppm) / (1'000'000 + ppm) * 1'000'000;
@@ -27,8 +27,10 @@ void Core::renew_lease() {
     }
     std::ranges::sort(stamps, std::greater<>());
     const Time sent = stamps[config.lease_quorum() - 1];
-    if (sent.ns == INT64_MIN) until = sent;
-    else if (sent != kNever) until = std::min(until, sent + options_.lease_ns());
+    if (sent.ns == INT64_MIN)
+      until = sent;
+    else if (sent != kNever)
+      until = std::min(until, sent + options_.lease_ns());
   }
   lease_until_ = until;
 }
@@ -59,9 +61,12 @@ void Core::read(uint64_t tag) {
 }
 
 void Core::on_read_request(ReplicaId from, const ReadRequest& message) {
-  if (role_ == Role::Leader && may_read(now_)) return send(from, ReadReply{.id = message.id, .life = message.life, .ok = true, .index = at_.upto});
-  if (role_ != Role::Leader || waiting_.size() >= kReadsMax) return send(from, ReadReply{.id = message.id, .life = message.life});
-  waiting_.push_back({.remote = from, .remote_id = message.id, .remote_life = message.life, .stamp = stamp_ + 1, .index = at_.upto});
+  if (role_ == Role::Leader && may_read(now_))
+    return send(from, ReadReply{.id = message.id, .life = message.life, .ok = true, .index = at_.upto});
+  if (role_ != Role::Leader || waiting_.size() >= kReadsMax)
+    return send(from, ReadReply{.id = message.id, .life = message.life});
+  waiting_.push_back(
+      {.remote = from, .remote_id = message.id, .remote_life = message.life, .stamp = stamp_ + 1, .index = at_.upto});
 }
 
 // A read waits for a stamp that was sent after it came: whoever echoes that had promised no later leader then.
@@ -71,8 +76,10 @@ void Core::release_reads() {
     WaitingRead each = std::move(waiting_.front());
     waiting_.pop_front();
     const Slot index = lease ? at_.upto : std::max(each.index, own_slot_);
-    if (each.remote) send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life, .ok = true, .index = index});
-    else out_->reads.push_back({.tag = each.tag, .ok = true, .index = index, .leader = leader_});
+    if (each.remote)
+      send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life, .ok = true, .index = index});
+    else
+      out_->reads.push_back({.tag = each.tag, .ok = true, .index = index, .leader = leader_});
   }
   if (waiting_.empty() || own_slot_ > at_.upto || stamp_ >= waiting_.back().stamp) return;
   if (read_round_ && !confirmed(read_round_)) return;  // one round at a time carries all that came meanwhile
@@ -83,8 +90,10 @@ void Core::release_reads() {
 
 void Core::fail_reads() {
   for (const WaitingRead& each : waiting_)
-    if (each.remote) send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life});
-    else out_->reads.push_back({.tag = each.tag, .ok = false});
+    if (each.remote)
+      send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life});
+    else
+      out_->reads.push_back({.tag = each.tag, .ok = false});
   waiting_.clear();
   for (const auto& [id, forwarded] : forwarded_)
     for (const uint64_t tag : forwarded.tags) out_->reads.push_back({.tag = tag, .ok = false});
@@ -113,7 +122,8 @@ void Core::reads_tick() {
   }
   if (to_forward_.empty()) return;
   if (role_ != Role::Follower || !leader_) {
-    for (const uint64_t tag : std::exchange(to_forward_, {})) out_->reads.push_back({.tag = tag, .ok = false, .leader = leader_});
+    for (const uint64_t tag : std::exchange(to_forward_, {}))
+      out_->reads.push_back({.tag = tag, .ok = false, .leader = leader_});
     return;
   }
   if (forwarded_.size() >= 2) return;

@@ -9,7 +9,8 @@
 
 namespace hailstone::paxos {
 
-Replica::Replica(const Options& options, Boot boot, Time now) : core_(std::make_unique<Core>(options, std::move(boot), now)) {}
+Replica::Replica(const Options& options, Boot boot, Time now)
+    : core_(std::make_unique<Core>(options, std::move(boot), now)) {}
 Replica::~Replica() = default;
 Replica::Replica(Replica&&) noexcept = default;
 Replica& Replica::operator=(Replica&&) noexcept = default;
@@ -33,9 +34,10 @@ size_t Replica::bytes_in_use() const {
 }
 
 std::string Replica::describe() const {
-  return fmt::format("{} {} promised {}.{} leader {} chosen {} of {} end {}{}", core_->options_.self.value, role_name(core_->role_),
-                     core_->promised_.round, core_->promised_.who.value, core_->leader_.value, core_->at_.upto.value,
-                     core_->known_chosen_.value, core_->end_.value, core_->blind_ ? " blind" : "");
+  return fmt::format("{} {} promised {}.{} leader {} chosen {} of {} end {}{}", core_->options_.self.value,
+                     role_name(core_->role_), core_->promised_.round, core_->promised_.who.value, core_->leader_.value,
+                     core_->at_.upto.value, core_->known_chosen_.value, core_->end_.value,
+                     core_->blind_ ? " blind" : "");
 }
 
 }  // namespace hailstone::paxos

@@ -46,8 +46,10 @@ std::string Config::problem() const {
     if (!voter.id || !seen.insert(voter.id).second) return fmt::format("voter {} is 0 or named twice", voter.id.value);
   for (const ReplicaId id : learners)
     if (!id || !seen.insert(id).second) return fmt::format("learner {} is 0 or named twice", id.value);
-  if (phase1_quorum() > voters.size() || phase2_quorum() > voters.size() || phase1_quorum() + phase2_quorum() <= voters.size())
-    return fmt::format("quorums {} and {} of {} voters do not always meet", phase1_quorum(), phase2_quorum(), voters.size());
+  if (phase1_quorum() > voters.size() || phase2_quorum() > voters.size() ||
+      phase1_quorum() + phase2_quorum() <= voters.size())
+    return fmt::format("quorums {} and {} of {} voters do not always meet", phase1_quorum(), phase2_quorum(),
+                       voters.size());
   return "";
 }
 

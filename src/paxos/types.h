@@ -103,7 +103,8 @@ struct Config {
   static bool decode(ByteView bytes, Config& out);
 };
 
-/// A place in the chosen log, and what is known there; a snapshot is named by one. `upto` 0 is the empty log: configs then holds the first configuration.
+/// A place in the chosen log, and what is known there; a snapshot is named by one. `upto` 0 is the empty log: configs
+/// then holds the first configuration.
 struct SnapshotMeta {
   Slot upto;
   Digest digest;                // of the record at upto
@@ -112,8 +113,8 @@ struct SnapshotMeta {
   uint64_t bytes = 0;           // to be transferred; for progress only
   bool operator==(const SnapshotMeta&) const = default;
 
-  /// Moves on by the next chosen record: its slot must be upto + 1 and its parent `digest` (false, unchanged, if not; or if
-  /// it is a configuration that can't be decoded).
+  /// Moves on by the next chosen record: its slot must be upto + 1 and its parent `digest` (false, unchanged, if not;
+  /// or if it is a configuration that can't be decoded).
   bool advance(const Record& record);
   /// Governs that slot, which must be > upto.
   const Config& config_at(Slot slot) const;
@@ -121,8 +122,8 @@ struct SnapshotMeta {
 
 /// What must survive besides the records.
 struct HardState {
-  Ballot promised;     // no message below it is obeyed, ever
-  Slot chosen;         // hint: everything up to here is known to be chosen
+  Ballot promised;  // no message below it is obeyed, ever
+  Slot chosen;      // hint: everything up to here is known to be chosen
   Digest chosen_digest;
   bool operator==(const HardState&) const = default;
 };

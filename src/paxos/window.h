@@ -8,13 +8,13 @@
 
 namespace hailstone::paxos {
 
-/// A ring indexed by slot. Grows by doubling when two slots that must stay meet in a cell, so its size follows the span of
-/// what it holds. Memory of the data is counted once per record.
+/// A ring indexed by slot. Grows by doubling when two slots that must stay meet in a cell, so its size follows the span
+/// of what it holds. Memory of the data is counted once per record.
 class Window {
  public:
   struct Cell {
-    Record record;  // slot 0: empty
-    WriteId write;  // durable when that write is
+    Record record;         // slot 0: empty
+    WriteId write;         // durable when that write is
     bool settled = false;  // known to be the chosen one
   };
 

@@ -1,0 +1,431 @@
+#include "replica/journal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/hash.h"
+#include "paxos/wire.h"
+
+namespace hailstone::replica {
+namespace {
+
+using paxos::GroupId;
+using paxos::HardState;
+using paxos::Record;
+
+constexpr uint8_t kEntryVersion = 1;
+enum Flag : uint8_t { kHard = 1, kFloor = 2, kHealed = 4, kBlind = 8, kFlags = 15 };
+/// Positions whose liveness is counted together.
+constexpr uint64_t kBucketPositions = 256;
+constexpr ByteView kPromisesMagic = "HSPROMIS";
+
+/// One log record: what one step of one group wants kept.
+struct Entry {
+  GroupId group;
+  std::optional<HardState> hard;
+  std::optional<Slot> floor;
+  bool healed = false, blind = false;
+  std::vector<Record> records;
+};
+
+Bytes encode_entry(GroupId group, const HardState* hard, std::optional<Slot> floor, uint8_t flags,
+                   std::span<const Record> records) {
+  Bytes out;
+  Encoder to(out);
+  to.u8(kEntryVersion);
+  to.varint(group.value);
+  to.u8(static_cast<uint8_t>(flags | (hard ? kHard : 0) | (floor ? kFloor : 0)));
+  if (hard) paxos::encode(*hard, to);
+  if (floor) to.varint(floor->value);
+  to.varint(records.size());
+  for (const Record& record : records) paxos::encode(record, to);
+  return out;
+}
+
+Result<Entry> decode_entry(ByteView bytes) {
+  Decoder in(bytes);
+  if (const uint8_t version = in.u8(); version != kEntryVersion)
+    return fail(Code::Unsupported,
+                fmt::format("journal entry of version {}, this program reads {}", version, kEntryVersion));
+  Entry entry;
+  entry.group = GroupId(in.varint());
+  const uint8_t flags = in.u8();
+  if (flags & ~kFlags)
+    return fail(Code::Unsupported, fmt::format("journal entry with flags {:#x}: written by a later version", flags));
+  if (flags & kHard) {
+    TRY(entry.hard, paxos::decode_hard_state(in));
+  }
+  if (flags & kFloor) entry.floor = Slot(in.varint());
+  entry.healed = flags & kHealed;
+  entry.blind = flags & kBlind;
+  const uint64_t count = in.varint();
+  if (!in.ok() || count > bytes.size()) return fail(Code::Corrupt, "journal entry cut short");
+  for (uint64_t i = 0; i < count; ++i) {
+    TRY(auto record, paxos::decode_record(in));
+    entry.records.push_back(std::move(record));
+  }
+  if (!in.done()) return fail(Code::Corrupt, "journal entry with bytes left over");
+  return entry;
+}
+
+class LogJournal final : public Journal {
+ public:
+  LogJournal(disk::Disk& disk, const JournalOptions& options, Logger& logger)
+      : disk_(disk), options_(options), logger_(logger) {}
+
+  Result<void> recover();
+
+  std::vector<GroupId> groups() const override {
+    std::vector<GroupId> ids;
+    for (const auto& [id, group] : groups_) ids.push_back(id);
+    return ids;
+  }
+  JournalGroup group(GroupId id) const override {
+    const auto found = groups_.find(id);
+    if (found == groups_.end()) return {};
+    return {.hard = found->second.hard, .floor = found->second.floor, .blind = found->second.blind};
+  }
+  Slot last_held(GroupId id) const override {
+    const auto found = groups_.find(id);
+    return found == groups_.end() || found->second.positions.empty()
+               ? Slot(0)
+               : Slot(found->second.first.value + found->second.positions.size() - 1);
+  }
+  Result<void> append(GroupId id, const paxos::Write& write) override {
+    return append_entry(id, write.has_hard ? &write.hard : nullptr, {}, 0, write.records);
+  }
+  Result<void> append_floor(GroupId id, Slot floor) override { return append_entry(id, nullptr, floor, 0, {}); }
+  Result<void> append_healed(GroupId id) override { return append_entry(id, nullptr, {}, kHealed, {}); }
+  Result<void> sync() override;
+  Result<Slot> read(GroupId id, Slot first, Slot last, uint64_t bytes_max,
+                    const std::function<Result<void>(Record)>& visit) override;
+  Result<void> trim(GroupId id, Slot upto) override;
+  uint64_t size_bytes() const override { return log_->size_bytes(); }
+
+ private:
+  struct Group {
+    HardState hard;
+    uint64_t hard_position = 0;
+    Slot floor;
+    uint64_t floor_position = 0;
+    bool blind = false;
+    uint64_t blind_position = 0;
+    Slot trimmed;
+    Slot first{1};                   // of positions
+    std::deque<uint64_t> positions;  // by slot; 0: not held
+  };
+
+  Result<void> append_entry(GroupId id, const HardState* hard, std::optional<Slot> floor, uint8_t flags,
+                            std::span<const Record> records);
+  void take_in(const Entry& entry, uint64_t position);
+  void place(Group& group, Slot slot, uint64_t position);
+  void move(uint64_t& from, uint64_t to);
+  void forget_upto(Group& group, Slot upto);
+  Result<void> release();
+  Result<void> tidy();
+  Result<std::string> current_directory() const;
+  Result<void> set_aside(const std::string& damaged);
+  Result<void> load_promises();
+  Result<void> save_promises();
+  std::string promises_path() const { return options_.log.directory + "/promises"; }
+
+  disk::Disk& disk_;
+  const JournalOptions options_;
+  Logger& logger_;
+  std::unique_ptr<log::Log> log_;
+  std::map<GroupId, Group> groups_;
+  std::map<uint64_t, uint64_t> live_;  // bucket of positions -> how many are needed
+  uint64_t durable_ = 0;               // position
+  bool promises_changed_ = false;
+};
+
+void LogJournal::move(uint64_t& from, uint64_t to) {
+  if (from) {
+    const auto bucket = live_.find(from / kBucketPositions);
+    CHECK(bucket != live_.end());
+    if (--bucket->second == 0) live_.erase(bucket);
+  }
+  if (to) ++live_[to / kBucketPositions];
+  from = to;
+}
+
+void LogJournal::place(Group& group, Slot slot, uint64_t position) {
+  if (slot <= group.floor || slot <= group.trimmed) return;
+  if (group.positions.empty()) group.first = slot;
+  while (slot < group.first) {
+    group.positions.push_front(0);
+    group.first = Slot(group.first.value - 1);
+  }
+  while (slot.value >= group.first.value + group.positions.size()) group.positions.push_back(0);
+  move(group.positions[slot.value - group.first.value], position);
+}
+
+void LogJournal::forget_upto(Group& group, Slot upto) {
+  while (!group.positions.empty() && group.first <= upto) {
+    move(group.positions.front(), 0);
+    group.positions.pop_front();
+    group.first = group.first.next();
+  }
+}
+
+void LogJournal::take_in(const Entry& entry, uint64_t position) {
+  Group& group = groups_[entry.group];
+  if (entry.hard) {
+    const bool higher = entry.hard->promised > group.hard.promised;
+    const auto promised = std::max(group.hard.promised, entry.hard->promised);
+    group.hard = *entry.hard;
+    group.hard.promised = promised;
+    promises_changed_ |= higher;
+    move(group.hard_position, position);
+  }
+  if (entry.floor && *entry.floor >= group.floor) {
+    group.floor = *entry.floor;
+    move(group.floor_position, position);
+    forget_upto(group, group.floor);
+  }
+  if (entry.blind) {
+    group.blind = true;
+    move(group.blind_position, position);
+  }
+  if (entry.healed) {
+    group.blind = false;
+    move(group.blind_position, 0);
+  }
+  for (const Record& record : entry.records) place(group, record.slot, position);
+}
+
+Result<void> LogJournal::append_entry(GroupId id, const HardState* hard, std::optional<Slot> floor, uint8_t flags,
+                                      std::span<const Record> records) {
+  const Slot position = log_->last().next();
+  TRY_DO(log_->append(position, encode_entry(id, hard, floor, flags, records)));
+  Entry entry{.group = id, .floor = floor, .healed = (flags & kHealed) != 0, .blind = (flags & kBlind) != 0};
+  if (hard) entry.hard = *hard;
+  take_in(entry, position.value);
+  Group& group = groups_[id];
+  for (const Record& record : records) place(group, record.slot, position.value);
+  return {};
+}
+
+// A promise must survive damage of the log, too: it is kept twice.
+Result<void> LogJournal::sync() {
+  if (std::exchange(promises_changed_, false)) TRY_DO(save_promises());
+  const Slot last = log_->last();
+  TRY_DO(log_->sync());
+  durable_ = last.value;
+  return {};
+}
+
+Result<void> LogJournal::save_promises() {
+  Bytes bytes(kPromisesMagic);
+  Encoder out(bytes);
+  out.u8(1);
+  out.varint(groups_.size());
+  for (const auto& [id, group] : groups_) {
+    out.varint(id.value);
+    out.varint(group.hard.promised.round);
+    out.varint(group.hard.promised.who.value);
+  }
+  out.u32(crc32c(bytes));
+  return disk::write_file_atomic(disk_, promises_path(), bytes);
+}
+
+Result<void> LogJournal::load_promises() {
+  TRY(const bool there, disk_.exists(promises_path()));
+  if (!there) return {};
+  TRY(const Bytes bytes, disk::read_file(disk_, promises_path(), 64u << 20));
+  Decoder in(bytes);
+  const ByteView magic = in.raw(kPromisesMagic.size());
+  const bool whole =
+      bytes.size() > kPromisesMagic.size() + 4 && magic == kPromisesMagic &&
+      Decoder(ByteView(bytes).substr(bytes.size() - 4)).u32() == crc32c(ByteView(bytes).substr(0, bytes.size() - 4));
+  if (!whole || in.u8() != 1) {
+    // The log has them as well. With both damaged nothing may be promised on a guess.
+    if (options_.damage == JournalOptions::Damage::Refuse && groups_.empty())
+      return fail(Code::Corrupt, promises_path() + ": fails its checksum");
+    logger_.warn("journal_promises_unreadable", {{"path", promises_path()}});
+    promises_changed_ = true;
+    return {};
+  }
+  const uint64_t count = in.varint();
+  for (uint64_t i = 0; i < count && in.ok(); ++i) {
+    const GroupId id(in.varint());
+    paxos::Ballot promised;
+    promised.round = in.varint();
+    promised.who = paxos::ReplicaId(in.varint());
+    Group& group = groups_[id];
+    group.hard.promised = std::max(group.hard.promised, promised);
+  }
+  return {};
+}
+
+/// The log is in the directory itself, or, once a damaged one was set aside, where the file `current` says.
+Result<std::string> LogJournal::current_directory() const {
+  TRY(const bool there, disk_.exists(options_.log.directory + "/current"));
+  if (!there) return options_.log.directory;
+  TRY(const Bytes name, disk::read_file(disk_, options_.log.directory + "/current", 64));
+  if (!name.starts_with("log-") || name.find('/') != Bytes::npos)
+    return fail(Code::Corrupt, fmt::format("{}/current: names \"{}\"", options_.log.directory, printable(name)));
+  return options_.log.directory + "/" + name;
+}
+
+// What can be read of a damaged log goes into a new one; the old one stays for people to look at.
+Result<void> LogJournal::set_aside(const std::string& damaged) {
+  std::string name;
+  for (int n = 2;; ++n) {
+    name = fmt::format("log-{}", n);
+    TRY(const bool there, disk_.exists(options_.log.directory + "/" + name));
+    if (!there) break;  // one that was begun and not finished is left, and named by nobody
+  }
+  log::LogOptions fresh = options_.log;
+  fresh.directory = options_.log.directory + "/" + name;
+  TRY(const auto log, log::Log::open(disk_, fresh, logger_));
+  std::set<GroupId> groups;
+  uint64_t bytes = 0, lost = 0;
+  TRY(const auto damages, log::salvage(disk_, damaged, [&](Slot, ByteView body) -> Result<void> {
+        const auto entry = decode_entry(body);
+        if (!entry) {
+          ++lost;
+          return {};
+        }
+        groups.insert(entry->group);
+        TRY_DO(log->append(log->last().next(), body));
+        bytes += body.size();
+        if (bytes < (8u << 20)) return {};
+        bytes = 0;
+        return log->sync();
+      }));
+  for (const auto& [id, group] : groups_) groups.insert(id);  // of the promises
+  for (const GroupId id : groups) TRY_DO(log->append(log->last().next(), encode_entry(id, nullptr, {}, kBlind, {})));
+  TRY_DO(log->sync());
+  TRY_DO(disk::write_file_atomic(disk_, options_.log.directory + "/current", name));
+  for (const std::string& damage : damages) logger_.error("log_damaged", {{"what", damage}});
+  logger_.error("log_set_aside", {{"damaged", damaged},
+                                  {"now", fresh.directory},
+                                  {"groups", static_cast<uint64_t>(groups.size())},
+                                  {"unreadable_entries", lost}});
+  return {};
+}
+
+Result<void> LogJournal::recover() {
+  TRY_DO(disk_.make_directories(options_.log.directory));
+  TRY_DO(load_promises());
+  log::LogOptions log_options = options_.log;
+  TRY(log_options.directory, current_directory());
+  auto opened = log::Log::open(disk_, log_options, logger_);
+  if (!opened && opened.error().code == Code::Corrupt && options_.damage == JournalOptions::Damage::Salvage) {
+    TRY_DO(set_aside(log_options.directory));
+    TRY(log_options.directory, current_directory());
+    opened = log::Log::open(disk_, log_options, logger_);
+  }
+  if (!opened) return std::unexpected(std::move(opened).error());
+  log_ = std::move(*opened);
+  TRY_DO(log_->replay(log_->first(), [&](Slot position, ByteView body) -> Result<void> {
+    auto entry = decode_entry(body);
+    if (!entry)
+      return std::unexpected(
+          std::move(entry).error().within(fmt::format("log {}: entry {}", log_options.directory, position.value)));
+    take_in(*entry, position.value);
+    return {};
+  }));
+  durable_ = log_->last().value;
+  return {};
+}
+
+Result<Slot> LogJournal::read(GroupId id, Slot first, Slot last, uint64_t bytes_max,
+                              const std::function<Result<void>(Record)>& visit) {
+  const auto found = groups_.find(id);
+  if (found == groups_.end()) return first;
+  const Group& group = found->second;
+  const auto position_of = [&](Slot slot) -> uint64_t {
+    if (slot < group.first || slot.value >= group.first.value + group.positions.size()) return 0;
+    return group.positions[slot.value - group.first.value];
+  };
+  // Neighbours are mostly in one batch: what was read of it beside the slot asked for is kept for the next.
+  std::map<Slot, Record> batch;
+  uint64_t bytes = 0;
+  Slot slot = first;
+  for (; slot <= last && bytes < bytes_max; slot = slot.next()) {
+    const uint64_t position = position_of(slot);
+    if (position == 0 || position > durable_) break;
+    if (!batch.contains(slot)) {
+      batch.clear();
+      TRY_DO(log_->read_batch(Slot(position), [&](Slot at, ByteView body) -> Result<void> {
+        TRY(auto entry, decode_entry(body));
+        if (entry.group != id) return {};
+        for (Record& record : entry.records)
+          if (position_of(record.slot) == at.value) batch.insert_or_assign(record.slot, std::move(record));
+        return {};
+      }));
+    }
+    const auto record = batch.find(slot);
+    if (record == batch.end())
+      return fail(Code::Corrupt, fmt::format("log {}: entry {} lacks group {} slot {}", options_.log.directory,
+                                             position, id.value, slot.value));
+    bytes += record->second.bytes();
+    TRY_DO(visit(std::move(record->second)));
+    batch.erase(record);
+  }
+  return slot;
+}
+
+Result<void> LogJournal::trim(GroupId id, Slot upto) {
+  Group& group = groups_[id];
+  if (upto <= group.trimmed) return {};
+  group.trimmed = upto;
+  forget_upto(group, upto);
+  TRY_DO(release());
+  return log_->size_bytes() > options_.tidy_bytes ? tidy() : Result<void>();
+}
+
+Result<void> LogJournal::release() {
+  const uint64_t needed =
+      live_.empty() ? log_->last().value + 1 : std::max<uint64_t>(live_.begin()->first * kBucketPositions, 1);
+  return log_->trim(Slot(std::min(needed - 1, durable_)));
+}
+
+// What keeps the oldest segment is written again at the end: little, as it belongs to groups that do little.
+Result<void> LogJournal::tidy() {
+  if (live_.empty()) return {};
+  const uint64_t oldest = live_.begin()->first;
+  if (log_->last().value / kBucketPositions < oldest + 2) return {};
+  std::vector<std::pair<GroupId, std::vector<Slot>>> again;
+  for (const auto& [id, group] : groups_) {
+    std::vector<Slot> slots;
+    for (size_t i = 0; i < group.positions.size(); ++i)
+      if (group.positions[i] && group.positions[i] / kBucketPositions == oldest)
+        slots.push_back(Slot(group.first.value + i));
+    const auto old = [&](uint64_t position) { return position && position / kBucketPositions == oldest; };
+    if (!slots.empty() || old(group.hard_position) || old(group.floor_position) || old(group.blind_position))
+      again.emplace_back(id, std::move(slots));
+  }
+  for (auto& [id, slots] : again) {
+    std::vector<Record> records;
+    for (const Slot slot : slots)
+      TRY_DO(read(id, slot, slot, 1, [&](Record record) -> Result<void> {
+        records.push_back(std::move(record));
+        return {};
+      }));
+    const Group& group = groups_[id];
+    TRY_DO(append_entry(id, &group.hard, group.floor ? std::optional(group.floor) : std::nullopt,
+                        group.blind ? kBlind : 0, records));
+  }
+  TRY_DO(sync());
+  return release();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::open(disk::Disk& disk, const JournalOptions& options, Logger& logger) {
+  auto journal = std::make_unique<LogJournal>(disk, options, logger);
+  TRY_DO(journal->recover());
+  return journal;
+}
+
+}  // namespace hailstone::replica

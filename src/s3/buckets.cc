@@ -12,6 +12,8 @@ using s3proto::BucketName;
 using s3proto::ErrorCode;
 using s3proto::Operation;
 
+constexpr int kDeleteAttempts = 16;  // of a bucket that others write to and empty meanwhile
+
 Answer<> set_document(const Call& call, ByteView volume, const char* name, std::optional<Bytes> document) {
   TRY_DO(call.repository().submit(call.caller(), volume::ChangeDocument{Bytes(volume), name, std::move(document)}));
   return {};
@@ -29,6 +31,13 @@ http::Response empty_ok(int status = 200) {
   response.status = status;
   if (status != 204) response.body = http::Part(Bytes());
   return response;
+}
+
+Answer<bool> holds_keys(const volume::Repository& repository, const volume::Volume& volume, uint64_t layer) {
+  TRY(const auto contents, repository.open_layer(volume, layer));
+  auto cursor = contents->cursor();
+  TRY_DO(cursor->seek(""));
+  return cursor->valid();
 }
 
 struct Row {
@@ -210,24 +219,30 @@ Answer<http::Response> delete_bucket(const Call& call) {
   TRY_DO(require_head(call));
   TRY_DO(authorize(call, *call.bucket, need_of(call.operation, false), "", nullptr));
   const auto not_empty = [](std::string why) { return refusal(ErrorCode::BucketNotEmpty, std::move(why)); };
+  const volume::Repository& repository = call.repository();
+  const VolumeId id = call.bucket->volume().record.id;
   // A publish under way would put a release into what is decided to be empty.
-  const auto lock = call.repository().lock_volume(call.bucket->volume().record.id);
-  TRY(const auto target, resolve_bucket(call.repository(), *call.repository().published().load(), call.bucket->name));
-  if (target.volume->record.id != call.bucket->volume().record.id) return refusal(ErrorCode::OperationAborted);
-  TRY(const auto contents, call.repository().open(target));
-  auto cursor = contents->cursor();
-  TRY_DO(cursor->seek(""));
-  if (cursor->valid()) return not_empty("The bucket you tried to delete is not empty");
-  TRY(const auto former, call.repository().open_layer(*target.volume, volume::kVersionsLayer));
-  auto versions = former->cursor();
-  TRY_DO(versions->seek(""));
-  if (versions->valid())
-    return not_empty("The bucket you tried to delete is not empty. You must delete all versions in the bucket.");
-  if (target.volume->record.last_release)
-    return not_empty(
-        fmt::format("'{}' has releases: `hailstone volume rm` deletes it with all of them", call.bucket->name.volume));
-  TRY_DO(call.repository().submit(call.caller(), volume::DeleteVolume{call.bucket->name.volume}));
-  return empty_ok(204);
+  const auto lock = call.repository().lock_volume(id);
+  for (int attempt = 0; attempt < kDeleteAttempts; ++attempt) {
+    TRY(const auto target, resolve_bucket(repository, *repository.published().load(), call.bucket->name));
+    if (target.volume->record.id != id) return refusal(ErrorCode::OperationAborted);
+    // What the layers are at is taken before they are read: whatever is written later makes the command a Conflict.
+    TRY(const auto head, repository.layer(*target.volume, volume::kHeadLayer));
+    TRY(const auto versions, repository.layer(*target.volume, volume::kVersionsLayer));
+    if (target.volume->record.last_release)
+      return not_empty(fmt::format("'{}' has releases: `hailstone volume rm` deletes it with all of them",
+                                   call.bucket->name.volume));
+    TRY(const bool objects, holds_keys(repository, *target.volume, volume::kHeadLayer));
+    if (objects) return not_empty("The bucket you tried to delete is not empty");
+    TRY(const bool former, holds_keys(repository, *target.volume, volume::kVersionsLayer));
+    if (former)
+      return not_empty("The bucket you tried to delete is not empty. You must delete all versions in the bucket.");
+    const auto done = call.repository().submit(
+        call.caller(), volume::DeleteEmptyVolume{target.volume->record.name, id, head.version, versions.version});
+    if (done) return empty_ok(204);
+    if (done.error().code != Code::Conflict) return std::unexpected(Refused(done.error()));
+  }
+  return not_empty("The bucket you tried to delete is being written to");
 }
 
 Answer<http::Response> head_bucket(const Call& call) {

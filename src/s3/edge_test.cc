@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <latch>
 
 #include "s3/testing.h"
 
@@ -100,6 +101,30 @@ TEST_F(EdgeServer, ABucketIsNotDeletedUnderAPublish) {
   rig.cell.release("vol");
   lock.unlock();
   EXPECT_EQ(deleted.get().code, "BucketNotEmpty");
+}
+
+TEST_F(EdgeServer, AnObjectPutWhileItsBucketIsDeletedIsKeptOrRefused) {
+  for (int round = 0; round < 200; ++round) {
+    std::latch start(2);
+    auto put = std::async(std::launch::async, [&] {
+      start.arrive_and_wait();
+      return rig.ask("PUT", "/vol/a", "", admin, "1");
+    });
+    start.arrive_and_wait();
+    const auto deleted = rig.ask("DELETE", "/vol", "", admin);
+    const auto stored = put.get();
+    const auto got = rig.ask("GET", "/vol/a", "", admin);
+    if (stored.status == 200) {
+      EXPECT_EQ(deleted.code, "BucketNotEmpty") << "round " << round;
+      EXPECT_EQ(got.status, 200) << "round " << round;
+      ASSERT_EQ(rig.ask("DELETE", "/vol/a", "", admin).status, 204);
+    } else {
+      EXPECT_EQ(stored.code, "NoSuchBucket");
+      EXPECT_EQ(deleted.status, 204);
+      ASSERT_EQ(rig.ask("PUT", "/vol", "", admin).status, 200);
+    }
+    if (HasFailure()) return;
+  }
 }
 
 TEST_F(EdgeServer, CountsWhatItAnswers) {

@@ -276,6 +276,19 @@ void decode(Decoder& in, RestoreRelease& c) {
   c.release = ReleaseNumber(in.varint());
 }
 
+void encode(Encoder& out, const DeleteEmptyVolume& c) {
+  out.bytes(c.name);
+  out.varint(c.id.value);
+  out.varint(c.head.value);
+  out.varint(c.versions.value);
+}
+void decode(Decoder& in, DeleteEmptyVolume& c) {
+  c.name = bytes_of(in);
+  c.id = VolumeId(in.varint());
+  c.head = Slot(in.varint());
+  c.versions = Slot(in.varint());
+}
+
 void encode(Encoder& out, const PutKey& c) { out.bytes(c.key.encode()); }
 void decode(Decoder& in, PutKey& c) {
   auto key = AccessKey::decode(in.bytes());

@@ -142,6 +142,15 @@ struct PurgeReleases {
   std::vector<ReleaseNumber> releases;
 };
 
+/// Deletes a volume that its proposer saw empty, as a bucket is: no object, no former version, no release. Conflict if
+/// anything was written to its head or versions since, or a release was made.
+struct DeleteEmptyVolume {
+  Bytes name;
+  VolumeId id;    // the name may be another volume's by now
+  Slot head;      // Layer::version before the proposer looked: of the head
+  Slot versions;  // and of the versions layer
+};
+
 struct PutKey {
   AccessKey key;
 };
@@ -151,7 +160,7 @@ struct RemoveKey {
 
 using Body = std::variant<CreateVolume, DeleteVolume, ChangeSettings, Write, OpenDraft, DropDraft, ExpireDraft,
                           BeginSeal, EndSeal, Commit, SetTag, SetHold, PutKey, RemoveKey, ChangeDocument, TrashReleases,
-                          RestoreRelease, PurgeReleases>;
+                          RestoreRelease, PurgeReleases, DeleteEmptyVolume>;
 
 struct Command {
   UnixMicros time;        // the proposer's wall clock; the machine makes it rise

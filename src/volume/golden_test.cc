@@ -132,6 +132,7 @@ std::map<std::string, Bytes> samples() {
       {"trash_releases", TrashReleases{"repo", {ReleaseNumber(1), ReleaseNumber(2)}}},
       {"restore_release", RestoreRelease{"repo", ReleaseNumber(1)}},
       {"purge_releases", PurgeReleases{"repo", {ReleaseNumber(2)}}},
+      {"delete_empty_volume", DeleteEmptyVolume{"repo", VolumeId(7), Slot(300), Slot(4)}},
   };
   EXPECT_EQ(bodies.size(), std::variant_size_v<Body>);
   for (const auto& [name, body] : bodies) out["command_" + name] = Command{UnixMicros{99}, "ann", "key", body}.encode();

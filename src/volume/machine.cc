@@ -37,6 +37,7 @@ std::optional<Deed> audited(const Command& command, const Reply& reply) {
       return Deed{c.release ? "clone-volume" : "create-volume", c.name};
     }
     std::optional<Deed> operator()(const DeleteVolume& c) { return Deed{"delete-volume", c.name}; }
+    std::optional<Deed> operator()(const DeleteEmptyVolume& c) { return Deed{"delete-volume", c.name}; }
     std::optional<Deed> operator()(const ChangeSettings& c) { return Deed{"change-settings", c.name}; }
     std::optional<Deed> operator()(const Write&) { return {}; }
     std::optional<Deed> operator()(const OpenDraft& c) {
@@ -233,14 +234,30 @@ class Machine::Applying {
 
   Result<void> apply(const DeleteVolume& c) {
     TRY(auto v, volume(c.name));
-    const VolumeId id = v->record.id;
-    out_.erase(schema::volume(c.name));
+    delete_volume(v->record);
+    return {};
+  }
+
+  Result<void> apply(const DeleteEmptyVolume& c) {
+    TRY(auto v, volume(c.name));
+    if (v->record.id != c.id) return fail(Code::Conflict, fmt::format("volume '{}' was replaced", c.name));
+    if (v->record.last_release) return fail(Code::Conflict, fmt::format("volume '{}' has releases", c.name));
+    for (const auto& [number, seen] : {std::pair(kHeadLayer, c.head), std::pair(kVersionsLayer, c.versions)}) {
+      TRY(const Layer layer, schema::read_layer(reader_, c.id, number));
+      if (layer.version != seen)
+        return fail(Code::Conflict, fmt::format("volume '{}' was written to meanwhile: read again", c.name));
+    }
+    delete_volume(v->record);
+    return {};
+  }
+
+  void delete_volume(const VolumeRecord& record) {
+    out_.erase(schema::volume(record.name));
     for (char table : {'L', 'E', 'D', 'R', 'F', 'T', 'H', 'X'}) {
-      const Bytes prefix = Bytes(1, table) + schema::big_endian(id.value);
+      const Bytes prefix = Bytes(1, table) + schema::big_endian(record.id.value);
       out_.erase_range(prefix, schema::end_of(prefix));
     }
-    after_.volumes.erase(c.name);
-    return {};
+    after_.volumes.erase(record.name);
   }
 
   Result<void> apply(const ChangeSettings& c) {

@@ -94,7 +94,8 @@ TEST(Commands, EveryBodyRoundTrips) {
                                     ChangeDocument{"repo", "cors", "<xml/>"},
                                     TrashReleases{"repo", {ReleaseNumber(1), ReleaseNumber(2)}},
                                     RestoreRelease{"repo", ReleaseNumber(1)},
-                                    PurgeReleases{"repo", {ReleaseNumber(2)}}};
+                                    PurgeReleases{"repo", {ReleaseNumber(2)}},
+                                    DeleteEmptyVolume{"repo", VolumeId(7), Slot(300), Slot(4)}};
   ASSERT_EQ(bodies.size(), std::variant_size_v<Body>);
   for (const Body& body : bodies) survives_damage(Command{UnixMicros{99}, "ann", "key", body});
 }

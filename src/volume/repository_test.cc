@@ -230,6 +230,42 @@ TEST(Repository, ADeletedVolumesNameStartsAfresh) {
   EXPECT_FALSE(cell.repository.resolve("repo@1"));
 }
 
+TEST(Repository, AVolumeSeenEmptyIsDeletedOnlyIfItStillIs) {
+  TestCell cell;
+  const auto seen = [&] {
+    const auto v = *cell.repository.volume("repo");
+    return DeleteEmptyVolume{"repo", v->record.id, cell.repository.layer(*v, kHeadLayer)->version,
+                             cell.repository.layer(*v, kVersionsLayer)->version};
+  };
+  const auto refused = [&](const DeleteEmptyVolume& command) {
+    const auto reply = cell.repository.submit(cell.caller, command);
+    return !reply && reply.error().code == Code::Conflict && cell.repository.volume("repo").has_value();
+  };
+  cell.create("repo");
+  const auto fresh = seen();
+  cell.put("repo", "a", "1");
+  EXPECT_TRUE(refused(fresh)) << "an object was put";
+  cell.remove("repo", "a");
+  EXPECT_TRUE(refused(fresh)) << "and removed: the proposer looks again";
+  const auto before_version = seen();
+  ASSERT_TRUE(cell.repository.transact(cell.caller, *cell.target("repo").volume, [&](Transaction& transaction) {
+    return transaction.put(kVersionsLayer, "a", cell.file("1"));
+  }));
+  EXPECT_TRUE(refused(before_version)) << "a former version was kept";
+  auto other = seen();
+  other.id = VolumeId(other.id.value + 1);
+  EXPECT_TRUE(refused(other)) << "the name is another volume's";
+  ASSERT_TRUE(cell.repository.seal(*cell.target("repo").volume, kHeadLayer));
+  const auto last = seen();
+  ASSERT_TRUE(cell.repository.seal(*cell.target("repo").volume, kHeadLayer)) << "sealing writes nothing";
+  EXPECT_TRUE(cell.repository.submit(cell.caller, last));
+  EXPECT_FALSE(cell.repository.volume("repo"));
+  cell.create("repo");
+  EXPECT_TRUE(refused(last)) << "another volume of that name";
+  cell.release("repo");
+  EXPECT_TRUE(refused(seen())) << "a release was made";
+}
+
 TEST(Repository, StateReloadsEqualFromTheDatabase) {
   TestCell cell;
   cell.create("repo");

@@ -98,6 +98,15 @@ bool is_slow(const Call& call) {
          (call.operation == Operation::CopyObject && call.field("x-amz-checksum-algorithm"));
 }
 
+// A key that is not found because its bucket went while the request was on its way.
+Refused of_gone_bucket(const Call& call, Refused refused) {
+  if (!call.bucket || refused.code != s3proto::error_name(ErrorCode::NoSuchKey)) return refused;
+  const auto now = resolve_bucket(call.repository(), *call.repository().published().load(), call.bucket->name);
+  if (!now) return now.error();
+  if (now->volume->record.id == call.bucket->volume().record.id) return refused;
+  return Refused(ErrorCode::OperationAborted, "The bucket was deleted and made again meanwhile");
+}
+
 }  // namespace
 
 class Handler final : public http::Handler {
@@ -115,7 +124,7 @@ class Handler final : public http::Handler {
     if (answered) {
       response = *std::move(answered);
     } else {
-      const Refused& refused = answered.error();
+      const Refused refused = of_gone_bucket(*call, std::move(answered).error());
       if (refused.broken)
         edge_.services_.logger.error("s3_request_failed", {{"operation", s3proto::operation_name(call->operation)},
                                                            {"resource", printable(call->head.path)},

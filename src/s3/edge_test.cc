@@ -103,6 +103,26 @@ TEST_F(EdgeServer, ABucketIsNotDeletedUnderAPublish) {
   EXPECT_EQ(deleted.get().code, "BucketNotEmpty");
 }
 
+TEST_F(EdgeServer, ABucketIsNotDeletedWithAnObjectPutAfterTheLook) {
+  rig.cell.group.before_next([&] { rig.cell.put("vol", "a", "1"); });
+  EXPECT_EQ(rig.ask("DELETE", "/vol", "", admin).code, "BucketNotEmpty");
+  EXPECT_EQ(rig.ask("GET", "/vol/a", "", admin).body, "1");
+}
+
+TEST_F(EdgeServer, ABucketWrittenToAndEmptiedDuringTheLookIsDeleted) {
+  rig.cell.group.before_next([&] {
+    rig.cell.put("vol", "a", "1");
+    rig.cell.remove("vol", "a");
+  });
+  EXPECT_EQ(rig.ask("DELETE", "/vol", "", admin).status, 204);
+}
+
+TEST_F(EdgeServer, AnObjectPutAfterItsBucketWentIsRefused) {
+  rig.cell.group.before_next(
+      [&] { EXPECT_TRUE(rig.cell.repository.submit(rig.cell.caller, volume::DeleteVolume{"vol"})); });
+  EXPECT_EQ(rig.ask("PUT", "/vol/a", "", admin, "1").code, "NoSuchBucket");
+}
+
 TEST_F(EdgeServer, AnObjectPutWhileItsBucketIsDeletedIsKeptOrRefused) {
   for (int round = 0; round < 200; ++round) {
     std::latch start(2);

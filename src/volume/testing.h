@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/check.h"
 #include "chunk/content.h"
@@ -21,7 +23,14 @@ class InlineGroup final : public replica::Group {
  public:
   InlineGroup(replica::Database& database, replica::StateMachine& machine) : database_(database), machine_(machine) {}
 
+  /// Runs once, before the next proposal is applied: what another does between a proposer's look and its command.
+  void before_next(std::function<void()> deed) {
+    std::scoped_lock lock(mutex_);
+    before_next_ = std::move(deed);
+  }
+
   void propose(Bytes command, Done done) override {
+    if (auto deed = take_deed()) deed();
     auto reply = [&]() -> Result<Bytes> {
       std::scoped_lock lock(mutex_);
       replica::Batch batch;
@@ -41,6 +50,12 @@ class InlineGroup final : public replica::Group {
   void drain() override {}
 
  private:
+  std::function<void()> take_deed() {
+    std::scoped_lock lock(mutex_);
+    return std::exchange(before_next_, {});
+  }
+
+  std::function<void()> before_next_;
   mutable std::mutex mutex_;  // stands in for the group's thread: one command at a time
   replica::Database& database_;
   replica::StateMachine& machine_;

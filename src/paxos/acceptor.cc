@@ -60,6 +60,7 @@ void Core::obey(Ballot ballot, LifeId life) {
     resent_ = false;
   }
   failed_candidacies_ = 0;
+  others_turn_until_ = Time{INT64_MIN};  // he has had it; from now on his grant binds
   if (grant_.ballot != ballot) grant_ = {.ballot = ballot, .life = life};
   grant_.life = life;
   grant_.until = std::max(grant_.until, now_ + options_.grant_ns);

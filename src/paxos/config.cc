@@ -84,7 +84,8 @@ void Core::config_progress() {
     }
   }
   const bool member = is_known_member(options_.self) || role_ == Role::Leader;
-  if (!member && role_ != Role::Removed) {
+  was_member_ |= member;
+  if (!member && was_member_ && role_ != Role::Removed) {
     abandon_candidacy();
     set_role(Role::Removed, leader_);
   }

@@ -24,6 +24,7 @@ Core::Core(const Options& options, Boot boot, Time now)
   known_chosen_ = at_.upto;
   known_digest_ = at_.digest;
   if (!at_.configs.empty()) active_ = at_.configs.front();
+  was_member_ = is_known_member(options_.self);
   for (Record& record : boot.records) {
     if (record.slot <= at_.upto) continue;
     promised_ = std::max(promised_, record.ballot);

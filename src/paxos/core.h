@@ -224,8 +224,8 @@ struct Core {
     uint64_t stamp;
     Time sent;
   };
-  std::deque<Stamp> stamps_;
-  bool stamped_ = false;  // in this step
+  std::deque<Stamp> stamps_;  // of the last grant_ns, a 64th of a heartbeat apart at least
+  bool stamped_ = false;      // in this step
   size_t inflight_bytes_ = 0;
   int64_t time_us_ = 0;
   struct Pending {
@@ -238,7 +238,8 @@ struct Core {
   Time orphans_until_ = kNever;
   Time lease_until_{INT64_MIN};
   Time led_since_{INT64_MIN};
-  Config active_;  // governs the next slot; epoch 0 before the first is known
+  Config active_;            // governs the next slot; epoch 0 before the first is known
+  bool was_member_ = false;  // one that has yet to learn that it was added is not removed
   std::optional<uint64_t> retiring_epoch_;
   std::vector<ReplicaId> retiring_;       // members of the former configuration only
   std::optional<Config> pending_config_;  // proposed, not chosen

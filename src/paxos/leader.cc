@@ -155,8 +155,10 @@ void Core::send_accept(Peer& to, bool even_if_empty) {
     // One stamp for all that leaves in a step.
     if (!stamped_) {
       stamped_ = true;
-      stamps_.push_back({.stamp = ++stamp_, .sent = now_});
-      while (stamps_.front().sent + 4 * options_.grant_ns < now_) stamps_.pop_front();
+      // A stamp that is not kept counts as sent when the one before it was: too early, which only shortens the lease.
+      if (++stamp_; stamps_.empty() || now_ - stamps_.back().sent >= options_.heartbeat_ns / 64)
+        stamps_.push_back({.stamp = stamp_, .sent = now_});
+      while (stamps_.front().sent + options_.grant_ns < now_) stamps_.pop_front();
     }
     message.stamp = stamp_;
     message.resent_for = to.blind;
@@ -178,8 +180,11 @@ void Core::on_accepted(ReplicaId from, const Accepted& message) {
   to->heard = now_;
   if (message.stamp > to->echoed && message.stamp <= stamp_) {
     to->echoed = message.stamp;
-    const auto sent = std::ranges::lower_bound(stamps_, message.stamp, {}, &Stamp::stamp);
-    if (sent != stamps_.end() && sent->stamp == message.stamp) to->echoed_sent = std::max(to->echoed_sent, sent->sent);
+    auto sent = std::ranges::upper_bound(stamps_, message.stamp, {}, &Stamp::stamp);
+    if (sent != stamps_.begin()) {
+      --sent;
+      to->echoed_sent = std::max(to->echoed_sent, sent->sent);
+    }
   }
   to->chosen = std::max(to->chosen, message.chosen);
   if (message.blind && message.blind != to->blind) {
@@ -272,6 +277,8 @@ void Core::leader_tick() {
     return step_down("no quorum");
   propose_own_slot();
   fill_for_config();
+  if (retiring_epoch_)
+    refresh_peers();  // who holds enough is known by acknowledgements, not only when a slot is chosen
   trim_floor_ = at_.upto;
   for (Peer& each : peers_) {
     if (each.heard.ns != INT64_MIN && now_ - each.heard < 10 * options_.grant_ns)

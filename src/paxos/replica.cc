@@ -30,7 +30,8 @@ void Replica::check_invariants() const { core_->check_invariants(); }
 
 size_t Replica::bytes_in_use() const {
   return sizeof(Core) + core_->window_.bytes() + core_->pending_.size() * sizeof(Core::Pending) +
-         core_->waiting_.size() * sizeof(Core::WaitingRead) + core_->peers_.size() * sizeof(Peer);
+         core_->waiting_.size() * sizeof(Core::WaitingRead) + core_->peers_.size() * sizeof(Peer) +
+         core_->stamps_.size() * sizeof(Core::Stamp) + core_->orphans_.size() * sizeof(Core::Pending);
 }
 
 std::string Replica::describe() const {

@@ -24,6 +24,7 @@ ITEMS = {
     "s3-clients": "stock S3 clients do their usual jobs, with retries off and no 5xx",
     "upload-memory": "memory growth while 64 clients each upload 1 GiB",
     "fuzz": "ten minutes of every fuzz target: no crash, leak or hang",
+    "golden": "the consensus core in situations written down message by message",
     "sim": "the consensus core under every fault in virtual time, and the bugs planted in it",
     "readme": "a clean clone, the two commands, the five-minute session",
 }

@@ -83,7 +83,7 @@ void expect_whole(const SimDisk& disk, const Node& node, uint64_t acknowledged, 
   ASSERT_LE(commands.size(), proposed);
   for (uint64_t number = 0; number < commands.size(); ++number) ASSERT_EQ(commands[number], command(number));
   EXPECT_EQ(*count, commands.size());
-  EXPECT_EQ(node.group->applied_slot(), Slot(commands.size()));
+  EXPECT_GT(node.group->applied_slot(), Slot(commands.size()));  // and a slot of the leader's own for each life
 }
 
 uint64_t operations_of_a_run() {

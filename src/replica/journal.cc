@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/hash.h"
-#include "paxos/wire.h"
+#include "replica/journal_entry.h"
 
 namespace hailstone::replica {
 namespace {
@@ -20,60 +20,9 @@ using paxos::GroupId;
 using paxos::HardState;
 using paxos::Record;
 
-constexpr uint8_t kEntryVersion = 1;
-enum Flag : uint8_t { kHard = 1, kFloor = 2, kHealed = 4, kBlind = 8, kFlags = 15 };
 /// Positions whose liveness is counted together.
-constexpr uint64_t kBucketPositions = 256;
+constexpr uint64_t kBucketPositions = 16;
 constexpr ByteView kPromisesMagic = "HSPROMIS";
-
-/// One log record: what one step of one group wants kept.
-struct Entry {
-  GroupId group;
-  std::optional<HardState> hard;
-  std::optional<Slot> floor;
-  bool healed = false, blind = false;
-  std::vector<Record> records;
-};
-
-Bytes encode_entry(GroupId group, const HardState* hard, std::optional<Slot> floor, uint8_t flags,
-                   std::span<const Record> records) {
-  Bytes out;
-  Encoder to(out);
-  to.u8(kEntryVersion);
-  to.varint(group.value);
-  to.u8(static_cast<uint8_t>(flags | (hard ? kHard : 0) | (floor ? kFloor : 0)));
-  if (hard) paxos::encode(*hard, to);
-  if (floor) to.varint(floor->value);
-  to.varint(records.size());
-  for (const Record& record : records) paxos::encode(record, to);
-  return out;
-}
-
-Result<Entry> decode_entry(ByteView bytes) {
-  Decoder in(bytes);
-  if (const uint8_t version = in.u8(); version != kEntryVersion)
-    return fail(Code::Unsupported,
-                fmt::format("journal entry of version {}, this program reads {}", version, kEntryVersion));
-  Entry entry;
-  entry.group = GroupId(in.varint());
-  const uint8_t flags = in.u8();
-  if (flags & ~kFlags)
-    return fail(Code::Unsupported, fmt::format("journal entry with flags {:#x}: written by a later version", flags));
-  if (flags & kHard) {
-    TRY(entry.hard, paxos::decode_hard_state(in));
-  }
-  if (flags & kFloor) entry.floor = Slot(in.varint());
-  entry.healed = flags & kHealed;
-  entry.blind = flags & kBlind;
-  const uint64_t count = in.varint();
-  if (!in.ok() || count > bytes.size()) return fail(Code::Corrupt, "journal entry cut short");
-  for (uint64_t i = 0; i < count; ++i) {
-    TRY(auto record, paxos::decode_record(in));
-    entry.records.push_back(std::move(record));
-  }
-  if (!in.done()) return fail(Code::Corrupt, "journal entry with bytes left over");
-  return entry;
-}
 
 class LogJournal final : public Journal {
  public:
@@ -99,10 +48,12 @@ class LogJournal final : public Journal {
                : Slot(found->second.first.value + found->second.positions.size() - 1);
   }
   Result<void> append(GroupId id, const paxos::Write& write) override {
-    return append_entry(id, write.has_hard ? &write.hard : nullptr, {}, 0, write.records);
+    JournalEntry entry{.group = id};
+    if (write.has_hard) entry.hard = write.hard;
+    return append_entry(entry, write.records);
   }
-  Result<void> append_floor(GroupId id, Slot floor) override { return append_entry(id, nullptr, floor, 0, {}); }
-  Result<void> append_healed(GroupId id) override { return append_entry(id, nullptr, {}, kHealed, {}); }
+  Result<void> append_floor(GroupId id, Slot floor) override { return append_entry({.group = id, .floor = floor}, {}); }
+  Result<void> append_healed(GroupId id) override { return append_entry({.group = id, .healed = true}, {}); }
   Result<void> sync() override;
   Result<Slot> read(GroupId id, Slot first, Slot last, uint64_t bytes_max,
                     const std::function<Result<void>(Record)>& visit) override;
@@ -122,9 +73,8 @@ class LogJournal final : public Journal {
     std::deque<uint64_t> positions;  // by slot; 0: not held
   };
 
-  Result<void> append_entry(GroupId id, const HardState* hard, std::optional<Slot> floor, uint8_t flags,
-                            std::span<const Record> records);
-  void take_in(const Entry& entry, uint64_t position);
+  Result<void> append_entry(const JournalEntry& entry, std::span<const Record> records);
+  void take_in(const JournalEntry& entry, uint64_t position);
   void place(Group& group, Slot slot, uint64_t position);
   void move(uint64_t& from, uint64_t to);
   void forget_upto(Group& group, Slot upto);
@@ -175,7 +125,7 @@ void LogJournal::forget_upto(Group& group, Slot upto) {
   }
 }
 
-void LogJournal::take_in(const Entry& entry, uint64_t position) {
+void LogJournal::take_in(const JournalEntry& entry, uint64_t position) {
   Group& group = groups_[entry.group];
   if (entry.hard) {
     const bool higher = entry.hard->promised > group.hard.promised;
@@ -201,14 +151,11 @@ void LogJournal::take_in(const Entry& entry, uint64_t position) {
   for (const Record& record : entry.records) place(group, record.slot, position);
 }
 
-Result<void> LogJournal::append_entry(GroupId id, const HardState* hard, std::optional<Slot> floor, uint8_t flags,
-                                      std::span<const Record> records) {
+Result<void> LogJournal::append_entry(const JournalEntry& entry, std::span<const Record> records) {
   const Slot position = log_->last().next();
-  TRY_DO(log_->append(position, encode_entry(id, hard, floor, flags, records)));
-  Entry entry{.group = id, .floor = floor, .healed = (flags & kHealed) != 0, .blind = (flags & kBlind) != 0};
-  if (hard) entry.hard = *hard;
+  TRY_DO(log_->append(position, encode(entry, records)));
   take_in(entry, position.value);
-  Group& group = groups_[id];
+  Group& group = groups_[entry.group];
   for (const Record& record : records) place(group, record.slot, position.value);
   return {};
 }
@@ -289,7 +236,7 @@ Result<void> LogJournal::set_aside(const std::string& damaged) {
   std::set<GroupId> groups;
   uint64_t bytes = 0, lost = 0;
   TRY(const auto damages, log::salvage(disk_, damaged, [&](Slot, ByteView body) -> Result<void> {
-        const auto entry = decode_entry(body);
+        const auto entry = decode_journal_entry(body);
         if (!entry) {
           ++lost;
           return {};
@@ -302,7 +249,7 @@ Result<void> LogJournal::set_aside(const std::string& damaged) {
         return log->sync();
       }));
   for (const auto& [id, group] : groups_) groups.insert(id);  // of the promises
-  for (const GroupId id : groups) TRY_DO(log->append(log->last().next(), encode_entry(id, nullptr, {}, kBlind, {})));
+  for (const GroupId id : groups) TRY_DO(log->append(log->last().next(), encode({.group = id, .blind = true}, {})));
   TRY_DO(log->sync());
   TRY_DO(disk::write_file_atomic(disk_, options_.log.directory + "/current", name));
   for (const std::string& damage : damages) logger_.error("log_damaged", {{"what", damage}});
@@ -327,7 +274,7 @@ Result<void> LogJournal::recover() {
   if (!opened) return std::unexpected(std::move(opened).error());
   log_ = std::move(*opened);
   TRY_DO(log_->replay(log_->first(), [&](Slot position, ByteView body) -> Result<void> {
-    auto entry = decode_entry(body);
+    auto entry = decode_journal_entry(body);
     if (!entry)
       return std::unexpected(
           std::move(entry).error().within(fmt::format("log {}: entry {}", log_options.directory, position.value)));
@@ -357,7 +304,7 @@ Result<Slot> LogJournal::read(GroupId id, Slot first, Slot last, uint64_t bytes_
     if (!batch.contains(slot)) {
       batch.clear();
       TRY_DO(log_->read_batch(Slot(position), [&](Slot at, ByteView body) -> Result<void> {
-        TRY(auto entry, decode_entry(body));
+        TRY(auto entry, decode_journal_entry(body));
         if (entry.group != id) return {};
         for (Record& record : entry.records)
           if (position_of(record.slot) == at.value) batch.insert_or_assign(record.slot, std::move(record));
@@ -413,8 +360,9 @@ Result<void> LogJournal::tidy() {
         return {};
       }));
     const Group& group = groups_[id];
-    TRY_DO(append_entry(id, &group.hard, group.floor ? std::optional(group.floor) : std::nullopt,
-                        group.blind ? kBlind : 0, records));
+    JournalEntry entry{.group = id, .hard = group.hard, .blind = group.blind};
+    if (group.floor) entry.floor = group.floor;
+    TRY_DO(append_entry(entry, records));
   }
   TRY_DO(sync());
   return release();

@@ -26,6 +26,8 @@ using namespace std::chrono_literals;
 using rocksdb::Slice;
 using rocksdb::Status;
 
+/// Few: a shard must hold many blocks even of a small cache.
+constexpr int kCacheShardBits = 3;
 constexpr auto kFlushWait = 20ms;  // between looks at whether the disk is full
 constexpr auto kStallWait = 1ms;   // while flush and compaction catch up with the writer
 
@@ -216,9 +218,15 @@ class RocksDatabase final : public Database {
 
   rocksdb::Options settings(const RocksOptions& options) const {
     rocksdb::BlockBasedTableOptions table;
-    table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    table.cache_index_and_filter_blocks = true;  // inside the cache's bound
+    // Filters and indexes stay inside the cache's bound, in pieces: a filter of a million keys is larger than a shard
+    // of the cache, would never be kept, and would be read anew for each lookup.
+    table.cache_index_and_filter_blocks = true;
+    table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+    table.partition_filters = true;
+    table.metadata_block_size = 16 << 10;
+    table.pin_top_level_index_and_filter = true;
     table.format_version = 5;
 
     rocksdb::Options out;

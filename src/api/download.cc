@@ -106,7 +106,7 @@ class Fetch final : public WireProducer {
       return true;
     }
     const chunk::Piece& piece = pieces_[at_++];
-    TRY(const auto bytes, store_.get(piece.id));
+    TRY(const auto bytes, store_.fetch(piece.id));
     if (bytes->size() != piece.chunk_bytes)
       return fail(Code::Corrupt, fmt::format("chunk {}: {} bytes where its content says {}", piece.id.brief(),
                                              bytes->size(), piece.chunk_bytes));

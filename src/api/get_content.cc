@@ -26,7 +26,7 @@ class ContentProducer final : public Producer {
     auto extent = store_.extent(piece.id, chunk::ChunkStore::Form::Plain, piece.offset, piece.length);
     if (extent) return http::Part(http::FileSpan{std::move(extent->pin), extent->fd, extent->offset, extent->length});
     if (extent.error().code != Code::Unsupported) return std::unexpected(std::move(extent).error());
-    TRY(auto bytes, store_.get(piece.id));
+    TRY(auto bytes, store_.fetch(piece.id));
     if (bytes->size() != piece.chunk_bytes)
       return fail(Code::Corrupt, fmt::format("chunk {}: {} bytes where its content says {}", piece.id.brief(),
                                              bytes->size(), piece.chunk_bytes));

@@ -72,7 +72,7 @@ class Walk {
  private:
   Result<void> list(const Ref& ref, uint8_t depth, uint64_t start) {
     on_list(ref.id);
-    auto bytes = store_.get(ref.id);
+    auto bytes = store_.fetch(ref.id);
     if (!bytes) return std::unexpected(std::move(bytes).error().within(fmt::format("list chunk {}", ref.id.brief())));
     auto refs = decode_list(**bytes, depth - 1, ref.bytes);
     if (!refs) return std::unexpected(std::move(refs).error().within(fmt::format("chunk {}", ref.id.brief())));
@@ -179,7 +179,7 @@ Result<Bytes> read_content(ChunkStore& store, const Content& content, uint64_t o
   Bytes out;
   out.reserve(length);
   for (const Piece& piece : parts) {
-    TRY(const SharedBytes chunk, store.get(piece.id));
+    TRY(const SharedBytes chunk, store.fetch(piece.id));
     if (chunk->size() != piece.chunk_bytes)
       return fail(Code::Corrupt, fmt::format("chunk {}: {} bytes where its content says {}", piece.id.brief(),
                                              chunk->size(), piece.chunk_bytes));

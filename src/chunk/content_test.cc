@@ -146,7 +146,7 @@ TEST(Content, MissingAndWrongListChunksAreErrors) {
   wrong.bytes += 1;
   EXPECT_EQ(pieces(*store, wrong, 0, 10).error().code, Code::Corrupt);
   ASSERT_TRUE(store->erase(std::span(&content.refs[0].id, 1)));
-  EXPECT_EQ(pieces(*store, content, 0, 10).error().code, Code::NotFound);
+  EXPECT_EQ(pieces(*store, content, 0, 10).error().code, Code::Corrupt);
 }
 
 TEST(Content, AnErrorFromTheStoreStaysTheAnswer) {

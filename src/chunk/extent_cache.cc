@@ -52,7 +52,7 @@ Result<Extent> ExtentCache::extent(const ChunkId& id, ChunkStore::Form form, uin
     // What is stored compressed has no extent, and is kept unpacked by whoever wants it.
     TRY(const Stat stat, store_.stat(id));
     if (!stat.zstd) {
-      TRY(const SharedBytes bytes, store_.get(id));
+      TRY(const SharedBytes bytes, store_.fetch(id));
       admit(id, *bytes);
     }
   }

@@ -79,6 +79,17 @@ class ChunkStore {
   /// The whole chunk, verified against its name. NotFound; Corrupt (now quarantined, message names segment and offset).
   virtual Result<SharedBytes> get(const ChunkId& id) = 0;
 
+  /// For a chunk that something names: that it is missing is damage, not an absent key. Corrupt; else as get().
+  Result<SharedBytes> fetch(const ChunkId& id) {
+    auto bytes = get(id);
+    if (!bytes && bytes.error().code == Code::NotFound) {
+      Error error = std::move(bytes).error();
+      error.code = Code::Corrupt;
+      return std::unexpected(std::move(error));
+    }
+    return bytes;
+  }
+
   virtual Result<Stat> stat(const ChunkId& id) = 0;
 
   /// For sendfile of [offset, offset+length) of the uncompressed bytes, when stored uncompressed; or, with

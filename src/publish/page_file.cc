@@ -36,7 +36,7 @@ Result<chunk::SharedBytes> PageFile::load(uint64_t page) {
   TRY(const auto found, tree::lookup(nodes_, root_, key_of(page)));
   if (!found) return fail(Code::Corrupt, fmt::format("tree {}: page {} is missing", root_.id.brief(), page));
   TRY(const ChunkId id, page_chunk(found->value));
-  TRY(chunk::SharedBytes bytes, chunks_.get(id));
+  TRY(chunk::SharedBytes bytes, chunks_.fetch(id));
   if (bytes->size() != kPageBytes)
     return fail(Code::Corrupt,
                 fmt::format("page {}: chunk {} is {} bytes, not {}", page, id.brief(), bytes->size(), kPageBytes));

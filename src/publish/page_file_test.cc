@@ -88,7 +88,7 @@ TEST_F(PageFileTest, DamageIsAnErrorNotAByte) {
   };
   Bytes out(10, '?');
   EXPECT_EQ(open(root_with("short")).read(0, out).error().code, Code::Corrupt);
-  EXPECT_EQ(open(root_with(sha256("absent").view())).read(0, out).error().code, Code::NotFound);
+  EXPECT_EQ(open(root_with(sha256("absent").view())).read(0, out).error().code, Code::Corrupt);
   EXPECT_EQ(open(root_with(chunks_->put("ten bytes.", chunk::Compress::Never)->view())).read(0, out).error().code,
             Code::Corrupt);
   PageFile gap(nodes_, *chunks_, {});

@@ -159,7 +159,7 @@ CachedNodes::~CachedNodes() = default;
 Result<NodePtr> CachedNodes::load(const ChunkId& id) {
   Shard& shard = state_->shard_of(id);
   if (NodePtr node = shard.find(id)) return node;
-  TRY(chunk::SharedBytes bytes, state_->chunks.get(id));
+  TRY(chunk::SharedBytes bytes, state_->chunks.fetch(id));
   TRY(NodePtr node, Node::decode(id, std::move(bytes)));
   shard.insert(id, node);
   return node;

@@ -114,7 +114,7 @@ TEST(CachedNodes, PassOnErrorsAndRefuseWhatIsNoNode) {
   EXPECT_EQ(nodes.load(root.id).error().code, Code::Corrupt);
   chunks.lie = nullptr;
   EXPECT_TRUE(nodes.load(root.id));
-  EXPECT_EQ(nodes.load(ChunkId(sha256("absent"))).error().code, Code::NotFound);
+  EXPECT_EQ(nodes.load(ChunkId(sha256("absent"))).error().code, Code::Corrupt);
   EXPECT_EQ(nodes.save("no node").error().code, Code::Invalid);
 }
 

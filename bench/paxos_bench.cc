@@ -98,17 +98,19 @@ void accept_round(benchmark::State& state) {
 }
 BENCHMARK(accept_round)->ArgNames({"members", "batch"})->Args({2, 1})->Args({2, 64})->Args({3, 1})->Args({3, 64});
 
-/// What one member of an idle group costs, by its own account and by the allocator's. Some commands went before.
+/// What one member of an idle group costs, by its own account and by the allocator's. Before, it had some rounds of so
+/// many commands each.
 void idle_group(benchmark::State& state) {
   constexpr size_t kGroups = 200;
-  const std::vector<Proposal> proposal{{.tag = 1, .data = std::make_shared<const Bytes>(256, 'v')}};
+  const std::vector<Proposal> proposals(static_cast<size_t>(state.range(1)),
+                                        {.tag = 1, .data = std::make_shared<const Bytes>(256, 'v')});
   size_t counted = 0, allocated = 0;
   for (auto _ : state) {
     std::vector<std::unique_ptr<Group>> groups;
     const size_t before = mallinfo2().uordblks;
     for (size_t i = 0; i < kGroups; ++i) {
       groups.push_back(std::make_unique<Group>(3));
-      for (int64_t k = 0; k < state.range(0); ++k) groups.back()->round(proposal);
+      for (int64_t k = 0; k < state.range(0); ++k) groups.back()->round(proposals);
       groups.back()->idle(10'000 * kMs);
     }
     allocated = (mallinfo2().uordblks - before) / kGroups / 3;
@@ -117,7 +119,14 @@ void idle_group(benchmark::State& state) {
   state.counters["bytes_in_use_of_leader"] = static_cast<double>(counted);
   state.counters["bytes_allocated_a_member"] = static_cast<double>(allocated);
 }
-BENCHMARK(idle_group)->ArgName("commands")->Arg(0)->Arg(10)->Arg(1000)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(idle_group)
+    ->ArgNames({"rounds", "batch"})
+    ->Args({0, 1})
+    ->Args({10, 1})
+    ->Args({1000, 1})
+    ->Args({2, 1000})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

@@ -13,7 +13,11 @@
 namespace hailstone::paxos {
 namespace {
 
-std::filesystem::path testdata() { return std::filesystem::path(__FILE__).parent_path() / "testdata"; }
+// PAXOS_TRACES names another folder: for the control, in which a trace is altered.
+std::filesystem::path testdata() {
+  const char* other = std::getenv("PAXOS_TRACES");
+  return other ? std::filesystem::path(other) : std::filesystem::path(__FILE__).parent_path() / "testdata";
+}
 
 std::vector<std::string> traces() {
   std::vector<std::string> names;

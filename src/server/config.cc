@@ -338,7 +338,7 @@ Result<void> Config::validate() const {
   return http.validate();
 }
 
-Result<void> parse_config(std::string_view source, Config& config) {
+Result<void> overlay_config(std::string_view source, Config& config) {
   toml::table table;
   try {
     table = toml::parse(source);
@@ -359,6 +359,11 @@ Result<void> parse_config(std::string_view source, Config& config) {
       TRY_DO(read_key(config, "", name.str(), node));
     }
   }
+  return {};
+}
+
+Result<void> parse_config(std::string_view source, Config& config) {
+  TRY_DO(overlay_config(source, config));
   return config.validate();
 }
 

@@ -51,6 +51,8 @@ struct Config {
 
 /// Applies a TOML text onto `config`. Invalid with line, key and, for an unknown key, the nearest known one.
 Result<void> parse_config(std::string_view toml, Config& config);
+/// The same without validate(): for settings that only together make sense.
+Result<void> overlay_config(std::string_view toml, Config& config);
 /// Defaults overlaid with a file.
 Result<Config> load_config(const std::string& path);
 

@@ -34,12 +34,12 @@ Result<void> apply_setting(const std::string& text, Config& config) {
   const size_t equals = text.find('=');
   if (equals == text.npos) return fail(Code::Invalid, fmt::format("--set {}: write KEY=VALUE", text));
   Config changed = config;
-  if (parse_config(text, changed)) {
+  if (overlay_config(text, changed)) {
     config = std::move(changed);
     return {};
   }
   Config quoted = config;
-  auto parsed = parse_config(fmt::format("{} = '{}'", text.substr(0, equals), text.substr(equals + 1)), quoted);
+  auto parsed = overlay_config(fmt::format("{} = '{}'", text.substr(0, equals), text.substr(equals + 1)), quoted);
   if (!parsed) return std::unexpected(std::move(parsed).error().within("--set " + text));
   config = std::move(quoted);
   return {};

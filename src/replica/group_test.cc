@@ -219,6 +219,26 @@ TEST_F(GroupTest, AFailedSyncFailsTheGroupUntilItIsOpenedAgain) {
   EXPECT_TRUE(group->propose_and_wait("d"));
 }
 
+// Nothing can let the log grow here: what waits for room must not keep the node from stopping.
+TEST_F(GroupTest, StoppingWhileTheLogIsFullDoesNotHang) {
+  auto group = open();  // a database in memory: nothing may ever be trimmed on its word
+  disk_.set_capacity(disk_.used_bytes() + (64 << 10));
+  std::atomic<int> answered = 0, acknowledged = 0;
+  for (int i = 0; i < 300; ++i)
+    group->propose(Bytes(2000, static_cast<char>('a' + i % 26)), [&](Result<Bytes> reply) {
+      acknowledged += reply.has_value();
+      ++answered;
+    });
+  group->drain();
+  EXPECT_EQ(answered, 300);
+  EXPECT_LT(acknowledged, 300);
+  group.reset();
+  disk_.set_capacity(UINT64_MAX);
+  database_ = make_memory_database();
+  group = open();
+  EXPECT_GE(CountingMachine::commands(*database_)->size(), static_cast<size_t>(acknowledged));
+}
+
 TEST_F(GroupTest, AMachineThatFailsStopsTheGroupAndNamesTheSlotOnReplay) {
   auto group = open();
   ASSERT_TRUE(group->propose_and_wait("a"));

@@ -398,6 +398,8 @@ void HostImpl::dispatch() {
 }
 
 bool HostImpl::idle() {
+  // Failed groups have nothing left to wait for; the log's thread may be gone.
+  if (std::ranges::all_of(groups_, [](const auto& each) { return each.second->failure.has_value(); })) return true;
   if (!frames_.empty() || !notes_.empty() || !done_jobs_.empty() || jobs_out_ > 0) return false;
   return std::ranges::all_of(groups_, [](const auto& each) {
     return each.second->failure || (each.second->queue.empty() && each.second->proposed.empty());
@@ -639,6 +641,7 @@ bool HostImpl::wait_for_log_room(const Error& error) {
   bool first;
   {
     const std::lock_guard hold(mutex_);
+    if (stop_ != Stop::No) return false;
     first = !std::exchange(log_full_, true);
     proposals_ = true;
   }

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
+#include <chrono>
+#include <map>
 #include <mutex>
+#include <thread>
 
 #include "disk/sim_disk.h"
 #include "replica/counting_machine.h"
@@ -70,7 +72,7 @@ class Member final : public Transport {
   }
   bool up() const { return host_ != nullptr; }
   Group& group(size_t i) { return *groups_[i]; }
-  std::vector<Bytes> commands() { return *CountingMachine::commands(*database_); }
+  std::vector<Bytes> commands() const { return *CountingMachine::commands(*database_); }
   disk::SimDisk& disk() { return disk_; }
 
  private:
@@ -89,34 +91,48 @@ class Member final : public Transport {
 
 class HostTest : public testing::Test {
  protected:
+  static constexpr std::chrono::seconds kPatience{60};  // only a failure takes so long
+
   void SetUp() override {
     for (auto& member : members_) member.start();
   }
   /// Asks one member after another until one takes the command; it is done then.
   void must(size_t group, const Bytes& command) {
-    for (int tries = 0; tries < 4000; ++tries) {
+    for (const auto deadline = std::chrono::steady_clock::now() + kPatience;
+         std::chrono::steady_clock::now() < deadline;) {
       for (auto& member : members_) {
         if (!member.up()) continue;
         const auto reply = member.group(group).propose_and_wait(command);
         if (reply) return;
-        ASSERT_EQ(reply.error().code, Code::Unavailable) << reply.error().message;
+        // On a machine that is busy enough the leader changes, and a command may have been done unseen.
+        if (reply.error().code == Code::Timeout)
+          ++perhaps_;
+        else
+          ASSERT_EQ(reply.error().code, Code::Unavailable) << reply.error().message;
       }
       std::this_thread::yield();
     }
     FAIL() << "nobody leads";
   }
-  /// All members that run have applied the same number of commands, at least so many.
+  /// All members that run have applied the same commands, so many; more only where an answer was lost.
   void converge(size_t count) {
-    for (int tries = 0; tries < 200'000; ++tries) {
-      bool all = true;
-      for (auto& member : members_) all &= !member.up() || member.commands().size() >= count;
-      if (all) break;
-      std::this_thread::yield();
-    }
+    const auto done = [&] {
+      const Member* first = nullptr;
+      for (auto& member : members_) {
+        if (!member.up()) continue;
+        if (member.commands().size() < count || (first && member.commands() != first->commands())) return false;
+        first = &member;
+      }
+      return true;
+    };
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_TRUE(done());
     for (auto& member : members_)
-      if (member.up()) EXPECT_EQ(member.commands().size(), count);
+      if (member.up()) EXPECT_LE(member.commands().size(), count + perhaps_);
   }
 
+  size_t perhaps_ = 0;
   Wires wires_;
   std::array<Member, 3> members_{Member(wires_, ReplicaId(1)), Member(wires_, ReplicaId(2)),
                                  Member(wires_, ReplicaId(3))};

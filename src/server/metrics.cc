@@ -79,8 +79,7 @@ void add_s3(Page& page, const s3::Meter& meter, const http::ServerStats& http) {
   page.counter("hailstone_s3_sent_bytes_total", "Bytes it sent.", number(http.bytes_sent));
   page.counter("hailstone_s3_received_bytes_total", "Bytes it received.", number(http.bytes_received));
   page.counter("hailstone_s3_timeouts_total", "Connections it cut for being slow.", number(http.timeouts));
-  page.counter("hailstone_s3_rejected_total", "Connections it refused at the connection limit.",
-               number(http.rejected));
+  page.counter("hailstone_s3_rejected_total", "Connections it refused at the connection limit.", number(http.rejected));
   page.counter("hailstone_s3_malformed_total", "Requests that are not HTTP.", number(http.parse_errors));
   auto& responses = page.family(MetricType::Counter, "hailstone_s3_responses_total",
                                 "S3 requests answered, by operation and status class.");
@@ -89,8 +88,10 @@ void add_s3(Page& page, const s3::Meter& meter, const http::ServerStats& http) {
     const auto row = meter.row(operation);
     for (size_t c = 1; c < row.by_class.size(); ++c)
       if (row.by_class[c] > 0)
-        Page::sample(responses, {{"operation", std::string(s3proto::operation_name(operation))}, {"class", fmt::format("{}xx", c)}},
-                     number(row.by_class[c]));
+        Page::sample(
+            responses,
+            {{"operation", std::string(s3proto::operation_name(operation))}, {"class", fmt::format("{}xx", c)}},
+            number(row.by_class[c]));
   }
   auto& seconds = page.family(MetricType::Histogram, "hailstone_s3_request_seconds",
                               "From a request's head until the head of its answer, its body included.");

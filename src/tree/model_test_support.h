@@ -7,9 +7,9 @@
 #include <rapidcheck/detail/Configuration.h>
 
 #include <algorithm>
+#include <iostream>
 #include <map>
 #include <set>
-#include <iostream>
 #include <sstream>
 
 #include "tree/level_editor.h"
@@ -142,8 +142,8 @@ inline std::string canonical_problem(NodeStore& store, const Root& root, const M
   return {};
 }
 
-/// At least so many cases of a RapidCheck property (RC_PARAMS=max_success=N asks for more); says how many passed. The seed
-/// of a failure is in the message.
+/// At least so many cases of a RapidCheck property (RC_PARAMS=max_success=N asks for more); says how many passed. The
+/// seed of a failure is in the message.
 template <class Property>
 void check_property(int cases, Property&& property) {
   rc::detail::TestParams params = rc::detail::configuration().testParams;

@@ -53,6 +53,7 @@ class Walk {
 
   std::function<Result<void>(const Ref&, uint64_t start)> on_data;
   std::function<void(const ChunkId&)> on_list = [](const ChunkId&) {};
+  bool may_be_absent = false;  // it is a claim that this content is here: NotFound is an answer, not damage
 
   Result<void> run(const std::vector<Ref>& refs, uint8_t depth, uint64_t start) {
     for (const Ref& ref : refs) {
@@ -72,7 +73,7 @@ class Walk {
  private:
   Result<void> list(const Ref& ref, uint8_t depth, uint64_t start) {
     on_list(ref.id);
-    auto bytes = store_.fetch(ref.id);
+    auto bytes = may_be_absent ? store_.get(ref.id) : store_.fetch(ref.id);
     if (!bytes) return std::unexpected(std::move(bytes).error().within(fmt::format("list chunk {}", ref.id.brief())));
     auto refs = decode_list(**bytes, depth - 1, ref.bytes);
     if (!refs) return std::unexpected(std::move(refs).error().within(fmt::format("chunk {}", ref.id.brief())));
@@ -191,6 +192,7 @@ Result<Bytes> read_content(ChunkStore& store, const Content& content, uint64_t o
 Result<void> for_each_chunk(ChunkStore& store, const Content& content,
                             const std::function<void(const ChunkId&)>& visit) {
   Walk walk(store, 0, std::numeric_limits<uint64_t>::max());
+  walk.may_be_absent = true;
   walk.on_list = visit;
   walk.on_data = [&](const Ref& ref, uint64_t) -> Result<void> {
     visit(ref.id);

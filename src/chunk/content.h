@@ -80,7 +80,8 @@ Result<std::vector<Piece>> pieces(ChunkStore& store, const Content& content, uin
 Result<Bytes> read_content(ChunkStore& store, const Content& content, uint64_t offset, uint64_t length,
                            uint64_t bytes_max);
 
-/// Every chunk a content names, list chunks included: what collection, prepare and send must walk.
+/// Every chunk a content names, list chunks included: what collection, prepare and send must walk. NotFound when a list
+/// chunk is not here: whether that is damage the caller knows.
 Result<void> for_each_chunk(ChunkStore& store, const Content& content,
                             const std::function<void(const ChunkId&)>& visit);
 

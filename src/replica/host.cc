@@ -598,7 +598,14 @@ void HostImpl::run_log() {
 Result<void> HostImpl::do_job(LogJob& job) {
   for (const LogJob::Written& written : job.writes) TRY_DO(append_write(*written.group, written.write));
   for (HostedGroup* group : job.healed) TRY_DO(journal_->append_healed(group->id_));
-  if (!job.writes.empty() || !job.healed.empty()) TRY_DO(journal_->sync());
+  if (!job.writes.empty() || !job.healed.empty()) {
+    auto synced = journal_->sync();
+    while (!synced && synced.error().code == Code::Exhausted && wait_for_log_room(synced.error()))
+      synced = journal_->sync();
+    if (!synced) return synced;
+    const std::lock_guard hold(mutex_);
+    log_full_ = false;
+  }
   for (const auto& [group, upto] : job.trims) TRY_DO(journal_->trim(group->id_, upto));
   for (const LogJob::Serve& serve : job.serves) serve_learn(serve);
   return {};

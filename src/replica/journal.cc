@@ -84,6 +84,7 @@ class LogJournal final : public Journal {
   Result<void> set_aside(const std::string& damaged);
   Result<void> load_promises();
   Result<void> save_promises();
+  bool keeps_promises() const { return options_.damage == JournalOptions::Damage::Salvage; }
   std::string promises_path() const { return options_.log.directory + "/promises"; }
 
   disk::Disk& disk_;
@@ -160,9 +161,12 @@ Result<void> LogJournal::append_entry(const JournalEntry& entry, std::span<const
   return {};
 }
 
-// A promise must survive damage of the log, too: it is kept twice.
+// Where a damaged log is to be survived, a promise must be, too: it is kept twice.
 Result<void> LogJournal::sync() {
-  if (std::exchange(promises_changed_, false)) TRY_DO(save_promises());
+  if (promises_changed_ && keeps_promises()) {
+    TRY_DO(save_promises());
+    promises_changed_ = false;
+  }
   const Slot last = log_->last();
   TRY_DO(log_->sync());
   durable_ = last.value;
@@ -183,23 +187,17 @@ Result<void> LogJournal::save_promises() {
   return disk::write_file_atomic(disk_, promises_path(), bytes);
 }
 
+/// Corrupt when they can't be read: the log must then be whole.
 Result<void> LogJournal::load_promises() {
   TRY(const bool there, disk_.exists(promises_path()));
-  if (!there) return {};
+  if (!there) return fail(Code::Corrupt, promises_path() + ": is missing");
   TRY(const Bytes bytes, disk::read_file(disk_, promises_path(), 64u << 20));
   Decoder in(bytes);
   const ByteView magic = in.raw(kPromisesMagic.size());
   const bool whole =
       bytes.size() > kPromisesMagic.size() + 4 && magic == kPromisesMagic &&
       Decoder(ByteView(bytes).substr(bytes.size() - 4)).u32() == crc32c(ByteView(bytes).substr(0, bytes.size() - 4));
-  if (!whole || in.u8() != 1) {
-    // The log has them as well. With both damaged nothing may be promised on a guess.
-    if (options_.damage == JournalOptions::Damage::Refuse && groups_.empty())
-      return fail(Code::Corrupt, promises_path() + ": fails its checksum");
-    logger_.warn("journal_promises_unreadable", {{"path", promises_path()}});
-    promises_changed_ = true;
-    return {};
-  }
+  if (!whole || in.u8() != 1) return fail(Code::Corrupt, promises_path() + ": fails its checksum");
   const uint64_t count = in.varint();
   for (uint64_t i = 0; i < count && in.ok(); ++i) {
     const GroupId id(in.varint());
@@ -262,11 +260,17 @@ Result<void> LogJournal::set_aside(const std::string& damaged) {
 
 Result<void> LogJournal::recover() {
   TRY_DO(disk_.make_directories(options_.log.directory));
-  TRY_DO(load_promises());
+  const Result<void> promises = keeps_promises() ? load_promises() : Result<void>();
+  if (!promises && promises.error().code != Code::Corrupt) return promises;
+  promises_changed_ = !promises.has_value();
   log::LogOptions log_options = options_.log;
   TRY(log_options.directory, current_directory());
   auto opened = log::Log::open(disk_, log_options, logger_);
-  if (!opened && opened.error().code == Code::Corrupt && options_.damage == JournalOptions::Damage::Salvage) {
+  if (!opened && opened.error().code == Code::Corrupt && keeps_promises()) {
+    // With both damaged a promise may be lost, and nothing may be promised on a guess.
+    if (!promises)
+      return fail(Code::Corrupt, fmt::format("{}; and {}: this replica must be replaced by a new one",
+                                             opened.error().message, promises.error().message));
     TRY_DO(set_aside(log_options.directory));
     TRY(log_options.directory, current_directory());
     opened = log::Log::open(disk_, log_options, logger_);

@@ -143,6 +143,7 @@ TEST_F(JournalTest, AnIdleGroupDoesNotKeepTheLog) {
 }
 
 TEST_F(JournalTest, DamageIsRefusedOrSetAsideWithEveryGroupBlind) {
+  options_.damage = JournalOptions::Damage::Salvage;
   {
     auto journal = open();
     for (uint64_t slot = 1; slot <= 60; ++slot)
@@ -150,6 +151,7 @@ TEST_F(JournalTest, DamageIsRefusedOrSetAsideWithEveryGroupBlind) {
           paxos::HardState{.promised = {slot, ReplicaId(1)}, .chosen = {}, .chosen_digest = {}});
   }
   ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 3 * 4096 + 100));
+  options_.damage = JournalOptions::Damage::Refuse;
   EXPECT_EQ(Journal::open(disk_, options_, logger_).error().code, Code::Corrupt);
   options_.damage = JournalOptions::Damage::Salvage;
   for (int opened = 0; opened < 2; ++opened) {
@@ -170,8 +172,26 @@ TEST_F(JournalTest, DamageIsRefusedOrSetAsideWithEveryGroupBlind) {
   EXPECT_TRUE(open()->group(GroupId(0)).blind);
 }
 
+TEST_F(JournalTest, WithLogAndPromisesDamagedNothingIsOpened) {
+  options_.damage = JournalOptions::Damage::Salvage;
+  {
+    auto journal = open();
+    for (uint64_t slot = 1; slot <= 5; ++slot)
+      put(*journal, 1, {record(slot, 1)},
+          paxos::HardState{.promised = {slot, ReplicaId(1)}, .chosen = {}, .chosen_digest = {}});
+  }
+  ASSERT_TRUE(disk_.flip("log/promises", 9));
+  EXPECT_EQ(open()->group(GroupId(1)).hard.promised.round, 5u);  // the log has them
+  ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 2 * 4096 + 60));
+  const auto opened = Journal::open(disk_, options_, logger_);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::Corrupt);
+  EXPECT_NE(opened.error().message.find("promises"), std::string::npos) << opened.error().message;
+}
+
 // The last promise may be in the very batch that is damaged.
 TEST_F(JournalTest, APromiseSurvivesDamageOfTheLog) {
+  options_.damage = JournalOptions::Damage::Salvage;
   {
     auto journal = open();
     put(*journal, 5, {record(1, 1)},
@@ -180,7 +200,6 @@ TEST_F(JournalTest, APromiseSurvivesDamageOfTheLog) {
     put(*journal, 5, {record(2, 77)});
   }
   ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 2 * 4096 + 60));  // the second batch
-  options_.damage = JournalOptions::Damage::Salvage;
   const JournalGroup group = open()->group(GroupId(5));
   EXPECT_TRUE(group.blind);
   EXPECT_EQ(group.hard.promised, (Ballot{77, ReplicaId(3)}));

@@ -60,8 +60,15 @@ class Database : public Reader {
   /// Atomic; visible on return, durable only after flush() (the group's log covers the time between).
   virtual Result<void> write(const Batch& batch) = 0;
   virtual std::unique_ptr<Reader> snapshot() const = 0;
-  /// Everything written so far is durable on return. May run on another thread beside write(). Exhausted as for
-  /// write().
+  /// A second content can be built beside the current one, unseen, to take its place. stage() and staged() are write()
+  /// and get() for it; it lasts, as far as it was flushed, until it is discarded or adopted. On the writer's thread.
+  virtual Result<void> stage(const Batch&) { return cannot_stage(); }
+  virtual Result<std::optional<Bytes>> staged(ByteView) const { return cannot_stage(); }
+  virtual Result<void> discard_staged() { return cannot_stage(); }
+  /// What was staged is the content from now on, at once and durably. Snapshots and iterators show what they showed.
+  virtual Result<void> adopt_staged() { return cannot_stage(); }
+  /// Everything written or staged so far is durable on return. May run on another thread beside write(). Exhausted as
+  /// for write().
   virtual Result<void> flush() = 0;
   /// Bytes written since the last flush began: when to flush.
   virtual uint64_t unflushed_bytes() const = 0;
@@ -70,6 +77,11 @@ class Database : public Reader {
   virtual Result<void> ready() { return {}; }
   /// False: flush() keeps nothing beyond this object's life, so no log may be trimmed on its word.
   virtual bool survives_restart() const { return true; }
+
+ protected:
+  static std::unexpected<Error> cannot_stage() {
+    return fail(Code::Unsupported, "this database cannot hold a second content");
+  }
 };
 
 /// A std::map behind the interface; durable never. For tests and simulation.

@@ -5,6 +5,7 @@
 #include <rapidcheck/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <thread>
@@ -121,6 +122,57 @@ TEST_P(DatabaseConformance, SnapshotsAndIteratorsSeeNoLaterWrite) {
   live->next();
   EXPECT_FALSE(live->valid());
   EXPECT_EQ(all(*database_).size(), 3u);
+}
+
+TEST_P(DatabaseConformance, AStagedContentTakesThePlaceAtOnce) {
+  put("a", "old");
+  put("b", "old");
+  Batch part;
+  part.put("b", "new");
+  part.put("c", "new");
+  ASSERT_TRUE(database_->stage(part));
+  EXPECT_EQ(all(*database_), (std::map<Bytes, Bytes>{{"a", "old"}, {"b", "old"}}));
+  EXPECT_EQ(*database_->staged("c"), "new");
+  EXPECT_EQ(*database_->staged("a"), std::nullopt);
+  const auto snapshot = database_->snapshot();
+  auto live = database_->iterate("", "z");
+  ASSERT_TRUE(database_->adopt_staged());
+  EXPECT_EQ(all(*database_), (std::map<Bytes, Bytes>{{"b", "new"}, {"c", "new"}}));
+  EXPECT_EQ(all(*snapshot), (std::map<Bytes, Bytes>{{"a", "old"}, {"b", "old"}}));
+  EXPECT_EQ(live->key(), "a");
+  EXPECT_EQ(*database_->staged("a"), std::nullopt);  // what was left behind is not a start for the next
+  put("d", "later");
+  ASSERT_TRUE(database_->stage(part));
+  ASSERT_TRUE(database_->discard_staged());
+  EXPECT_EQ(*database_->staged("c"), std::nullopt);
+  EXPECT_EQ(all(*database_).size(), 3u);
+}
+
+TEST_P(DatabaseConformance, NoReaderSeesAMixWhileContentsChange) {
+  const auto same = [](const Reader& reader) {
+    const auto every = all(reader);
+    ASSERT_EQ(every.size(), 100u);
+    for (const auto& [key, value] : every) ASSERT_EQ(value, every.begin()->second);
+  };
+  Batch batch;
+  for (int i = 0; i < 100; ++i) batch.put(std::to_string(i), "first");
+  ASSERT_TRUE(database_->write(batch));
+  std::atomic<bool> stop = false;
+  std::thread reader([&] {
+    while (!stop) {
+      same(*database_->snapshot());
+      same(*database_);
+      ASSERT_TRUE(*database_->get("7"));
+    }
+  });
+  for (int round = 0; round < 30; ++round) {
+    Batch next;
+    for (int i = 0; i < 100; ++i) next.put(std::to_string(i), std::to_string(round));
+    ASSERT_TRUE(database_->stage(next));
+    ASSERT_TRUE(database_->adopt_staged());
+  }
+  stop = true;
+  reader.join();
 }
 
 TEST_P(DatabaseConformance, ReadersRunBesideTheWriter) {

@@ -19,7 +19,20 @@ struct Version {
 struct Store {
   std::mutex mutex;  // readers are on other threads than the writer
   std::shared_ptr<Version> current = std::make_shared<Version>();
+  Map staged;
 };
+
+void change(Map& map, const Batch& batch) {
+  for (const auto& op : batch.ops()) {
+    switch (op.kind) {
+      case Batch::Op::Kind::Put: map[op.key] = op.value; break;
+      case Batch::Op::Kind::Erase: map.erase(op.key); break;
+      case Batch::Op::Kind::EraseRange:
+        if (op.key < op.value) map.erase(map.lower_bound(op.key), map.lower_bound(op.value));
+        break;
+    }
+  }
+}
 
 /// A version that no writer will touch while this lives.
 class Pinned {
@@ -99,16 +112,27 @@ class MemoryDatabase final : public Database {
       copy->map = store_->current->map;
       store_->current = std::move(copy);
     }
-    Map& map = store_->current->map;
-    for (const auto& op : batch.ops()) {
-      switch (op.kind) {
-        case Batch::Op::Kind::Put: map[op.key] = op.value; break;
-        case Batch::Op::Kind::Erase: map.erase(op.key); break;
-        case Batch::Op::Kind::EraseRange:
-          if (op.key < op.value) map.erase(map.lower_bound(op.key), map.lower_bound(op.value));
-          break;
-      }
-    }
+    change(store_->current->map, batch);
+    return {};
+  }
+  Result<void> stage(const Batch& batch) override {
+    const std::lock_guard hold(store_->mutex);
+    change(store_->staged, batch);
+    return {};
+  }
+  Result<std::optional<Bytes>> staged(ByteView key) const override {
+    const std::lock_guard hold(store_->mutex);
+    return find(store_->staged, key);
+  }
+  Result<void> discard_staged() override {
+    const std::lock_guard hold(store_->mutex);
+    store_->staged.clear();
+    return {};
+  }
+  Result<void> adopt_staged() override {
+    const std::lock_guard hold(store_->mutex);
+    store_->current = std::make_shared<Version>();
+    store_->current->map.swap(store_->staged);
     return {};
   }
   Result<void> flush() override { return {}; }

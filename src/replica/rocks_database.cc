@@ -5,6 +5,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/experimental.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
@@ -85,20 +86,38 @@ class FlushListener final : public rocksdb::EventListener {
   Status failure_;
 };
 
+/// Two contents live in the database, told apart by the first byte of a key: the current one, and one that is staged or
+/// was left behind. The key of one zero byte says which is current.
+using Generation = char;
+constexpr Generation kGenerations[] = {1, 2};
+const Bytes kCurrentKey(1, '\0');
+
+Bytes stored_key(Generation generation, ByteView key) {
+  Bytes out;
+  out.reserve(1 + key.size());
+  out.push_back(generation);
+  out.append(key);
+  return out;
+}
+Bytes range_end(Generation generation) { return Bytes(1, static_cast<char>(generation + 1)); }
+
 class RocksIterator final : public Iterator {
  public:
-  RocksIterator(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, ByteView begin, ByteView end)
-      : begin_(begin), end_(end), end_slice_(slice(end_)) {
+  RocksIterator(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, Generation generation, ByteView begin, ByteView end)
+      : begin_(stored_key(generation, begin)), end_(stored_key(generation, end)), end_slice_(slice(end_)) {
     rocksdb::ReadOptions options;
     options.snapshot = snapshot;
     options.iterate_upper_bound = &end_slice_;
     iterator_.reset(db.NewIterator(options));
-    seek(begin_);
+    iterator_->Seek(slice(begin_));
   }
-  void seek(ByteView key) override { iterator_->Seek(slice(std::max<ByteView>(key, begin_))); }
+  void seek(ByteView key) override {
+    const Bytes stored = stored_key(begin_[0], key);
+    iterator_->Seek(slice(std::max<ByteView>(stored, begin_)));
+  }
   void next() override { iterator_->Next(); }
   bool valid() const override { return iterator_->Valid(); }
-  ByteView key() const override { return view(iterator_->key()); }
+  ByteView key() const override { return view(iterator_->key()).substr(1); }
   ByteView value() const override { return view(iterator_->value()); }
   Result<void> status() const override { return result_of(iterator_->status()); }
 
@@ -109,11 +128,11 @@ class RocksIterator final : public Iterator {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-Result<std::optional<Bytes>> get_at(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, ByteView key) {
+Result<std::optional<Bytes>> get_at(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, ByteView stored) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot;
   Bytes value;
-  const Status status = db.Get(options, slice(key), &value);
+  const Status status = db.Get(options, slice(stored), &value);
   if (status.IsNotFound()) return std::nullopt;
   TRY_DO(result_of(status));
   return value;
@@ -121,19 +140,38 @@ Result<std::optional<Bytes>> get_at(rocksdb::DB& db, const rocksdb::Snapshot* sn
 
 class RocksSnapshot final : public Reader {
  public:
-  explicit RocksSnapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
+  RocksSnapshot(rocksdb::DB& db, const rocksdb::Snapshot* snapshot, Generation generation)
+      : db_(db), snapshot_(snapshot), generation_(generation) {}
   ~RocksSnapshot() override { db_.ReleaseSnapshot(snapshot_); }
-  Result<std::optional<Bytes>> get(ByteView key) const override { return get_at(db_, snapshot_, key); }
+  Result<std::optional<Bytes>> get(ByteView key) const override {
+    return get_at(db_, snapshot_, stored_key(generation_, key));
+  }
   std::unique_ptr<Iterator> iterate(ByteView begin, ByteView end) const override {
-    return std::make_unique<RocksIterator>(db_, snapshot_, begin, end);
+    return std::make_unique<RocksIterator>(db_, snapshot_, generation_, begin, end);
   }
 
  private:
   rocksdb::DB& db_;
   const rocksdb::Snapshot* snapshot_;
+  const Generation generation_;
 };
 
 class RocksDatabase final : public Database {
+ private:
+  /// How often the content was changed for another: a count, as a generation comes back.
+  static Generation generation_of(uint64_t change) { return kGenerations[change % 2]; }
+  Generation current() const { return generation_of(changes_); }
+  Generation other() const { return generation_of(changes_ + 1); }
+
+  template <class Read>
+  auto with_current(Read&& read) const {
+    while (true) {
+      const uint64_t before = changes_;
+      auto out = read(generation_of(before));
+      if (changes_ == before) return out;
+    }
+  }
+
  public:
   explicit RocksDatabase(disk::Disk& disk) : env_(make_rocks_env(disk, room_)) {}
   ~RocksDatabase() override { room_.close(); }
@@ -145,38 +183,49 @@ class RocksDatabase final : public Database {
     TRY_DO(result_of(status));
     room_.open();
     listener_->raise(db_->GetLatestSequenceNumber());  // without a WAL, what it opened with is in its tables
-    return {};
+    return load_current();
   }
 
-  Result<std::optional<Bytes>> get(ByteView key) const override { return get_at(*db_, nullptr, key); }
+  // What a reader took before the content was changed for another shows the former: nothing of it is erased before
+  // changes_ has gone on.
+  Result<std::optional<Bytes>> get(ByteView key) const override {
+    return with_current([&](Generation current) { return get_at(*db_, nullptr, stored_key(current, key)); });
+  }
   std::unique_ptr<Iterator> iterate(ByteView begin, ByteView end) const override {
-    return std::make_unique<RocksIterator>(*db_, nullptr, begin, end);
+    return with_current(
+        [&](Generation current) { return std::make_unique<RocksIterator>(*db_, nullptr, current, begin, end); });
   }
-  std::unique_ptr<Reader> snapshot() const override { return std::make_unique<RocksSnapshot>(*db_); }
+  std::unique_ptr<Reader> snapshot() const override {
+    return with_current(
+        [&](Generation current) { return std::make_unique<RocksSnapshot>(*db_, db_->GetSnapshot(), current); });
+  }
 
-  Result<void> write(const Batch& batch) override {
+  Result<void> write(const Batch& batch) override { return write_to(current(), batch); }
+  Result<void> stage(const Batch& batch) override { return write_to(other(), batch); }
+  Result<std::optional<Bytes>> staged(ByteView key) const override {
+    return get_at(*db_, nullptr, stored_key(other(), key));
+  }
+
+  Result<void> discard_staged() override {
     rocksdb::WriteBatch out;
-    for (const auto& op : batch.ops()) {
-      switch (op.kind) {
-        case Batch::Op::Kind::Put: TRY_DO(result_of(out.Put(op.key, op.value))); break;
-        case Batch::Op::Kind::Erase: TRY_DO(result_of(out.Delete(op.key))); break;
-        case Batch::Op::Kind::EraseRange:
-          if (op.key < op.value) TRY_DO(result_of(out.DeleteRange(op.key, op.value)));
-          break;
-      }
-    }
-    rocksdb::WriteOptions options;
-    options.disableWAL = true;
-    options.no_slowdown = true;  // Incomplete instead of a wait that no full disk would end
-    Status status = db_->Write(options, &out);
-    while (status.IsIncomplete()) {
-      if (room_.full()) return full();
-      std::this_thread::sleep_for(kStallWait);
-      status = db_->Write(options, &out);
-    }
-    TRY_DO(result_of(status));
-    unflushed_ += out.GetDataSize();
-    return {};
+    TRY_DO(result_of(out.Put(kCurrentKey, Bytes(1, current()))));
+    TRY_DO(erase_generation(other(), out));
+    return write_out(out);
+  }
+
+  Result<void> adopt_staged() override {
+    const Generation former = current();
+    rocksdb::WriteBatch out;
+    TRY_DO(result_of(out.Put(kCurrentKey, Bytes(1, other()))));
+    TRY_DO(write_out(out));
+    TRY_DO(flush());
+    ++changes_;
+    out.Clear();
+    TRY_DO(erase_generation(former, out));
+    TRY_DO(write_out(out));
+    const Bytes begin(1, former), end = range_end(former);
+    const Slice from = slice(begin), to = slice(end);
+    return result_of(rocksdb::experimental::SuggestCompactRange(db_.get(), &from, &to));
   }
 
   Result<void> flush() override {
@@ -194,6 +243,54 @@ class RocksDatabase final : public Database {
   }
 
  private:
+  Result<void> load_current() {
+    TRY(const auto value, get_at(*db_, nullptr, kCurrentKey));
+    if (!value) return {};
+    if (*value != Bytes(1, generation_of(0)) && *value != Bytes(1, generation_of(1)))
+      return fail(Code::Corrupt, "the key that names the current content holds something else");
+    changes_ = *value == Bytes(1, generation_of(0)) ? 0 : 1;
+    return {};
+  }
+
+  static Result<void> erase_generation(Generation generation, rocksdb::WriteBatch& out) {
+    return result_of(out.DeleteRange(Bytes(1, generation), range_end(generation)));
+  }
+
+  Result<void> write_to(Generation generation, const Batch& batch) {
+    rocksdb::WriteBatch out;
+    const Slice prefix(&generation, 1);
+    for (const auto& op : batch.ops()) {
+      const Slice key[] = {prefix, slice(op.key)};
+      const Slice value[] = {slice(op.value)};
+      switch (op.kind) {
+        case Batch::Op::Kind::Put:
+          TRY_DO(result_of(out.Put(rocksdb::SliceParts(key, 2), rocksdb::SliceParts(value, 1))));
+          break;
+        case Batch::Op::Kind::Erase: TRY_DO(result_of(out.Delete(rocksdb::SliceParts(key, 2)))); break;
+        case Batch::Op::Kind::EraseRange:
+          if (op.key < op.value)
+            TRY_DO(result_of(out.DeleteRange(stored_key(generation, op.key), stored_key(generation, op.value))));
+          break;
+      }
+    }
+    return write_out(out);
+  }
+
+  Result<void> write_out(rocksdb::WriteBatch& out) {
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    options.no_slowdown = true;  // Incomplete instead of a wait that no full disk would end
+    Status status = db_->Write(options, &out);
+    while (status.IsIncomplete()) {
+      if (room_.full()) return full();
+      std::this_thread::sleep_for(kStallWait);
+      status = db_->Write(options, &out);
+    }
+    TRY_DO(result_of(status));
+    unflushed_ += out.GetDataSize();
+    return {};
+  }
+
   static std::unexpected<Error> full() {
     return fail(Code::Exhausted, "rocksdb: disk full: a flush or compaction waits for room");
   }
@@ -259,6 +356,7 @@ class RocksDatabase final : public Database {
   const std::shared_ptr<FlushListener> listener_ = std::make_shared<FlushListener>();
   std::unique_ptr<rocksdb::DB> db_;
   std::atomic<uint64_t> unflushed_ = 0;
+  std::atomic<uint64_t> changes_ = 0;
 };
 
 }  // namespace

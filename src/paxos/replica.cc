@@ -18,6 +18,7 @@ Replica& Replica::operator=(Replica&&) noexcept = default;
 void Replica::step(Time now, Input input, Output& output) { core_->step(now, input, output); }
 Time Replica::next_wakeup() const { return core_->next_wakeup(); }
 bool Replica::may_read(Time now) const { return core_->may_read(now); }
+Time Replica::lease_end() const { return core_->may_read(core_->now_) ? core_->lease_until_ : Time{INT64_MIN}; }
 Slot Replica::read_index() const { return core_->at_.upto; }
 Role Replica::role() const { return core_->role_; }
 Ballot Replica::ballot() const { return core_->promised_; }

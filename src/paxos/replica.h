@@ -30,6 +30,8 @@ class Replica final {
   /// The lease test: true when state that has applied read_index() may be read and answered now, without asking anyone.
   /// `now` must have been read from the clock after the request arrived.
   bool may_read(Time now) const;
+  /// When may_read() turns false if nothing comes before. INT64_MIN: it is false now.
+  Time lease_end() const;
   Slot read_index() const;
 
   Role role() const;

@@ -5,9 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "base/codec.h"
-#include "paxos/wire.h"
-
 namespace hailstone::replica {
 namespace {
 
@@ -21,20 +18,20 @@ constexpr uint64_t kRecordOverheadBytes = 256;
 }  // namespace
 
 Applier::Applier(std::string name, Database& database, StateMachine& machine, const GroupOptions& options,
-                 Logger& logger)
+                 uint32_t checksum_every, Pools pools, Logger& logger)
     : name_(std::move(name)),
       database_(database),
       machine_(machine),
       options_(options),
+      checksum_every_(checksum_every),
+      workers_(pools.apply),
       logger_(logger),
       flusher_(
-          database, [&machine] { return machine.persist(); },
+          pools.bulk, database, [&machine] { return machine.persist(); },
           [this] {
-            {
-              const std::lock_guard hold(mutex_);
-              flush_finished_ = true;
-            }
-            wake_.notify_one();
+            const std::lock_guard hold(mutex_);
+            flush_finished_ = true;
+            schedule();
           }) {}
 
 Applier::~Applier() { abandon(); }
@@ -42,15 +39,12 @@ Applier::~Applier() { abandon(); }
 Result<paxos::SnapshotMeta> Applier::load() {
   TRY(const auto value, database_.get(kAppliedKey));
   if (value) {
-    Decoder in(*value);
-    auto meta = paxos::decode_snapshot_meta(in);
-    if (!meta || !in.done())
-      return fail(Code::Corrupt, fmt::format("{}: the database's place in the log is {} bytes that mean nothing", name_,
-                                             value->size()));
-    at_ = std::move(*meta);
+    auto place = Place::decode(*value);
+    if (!place) return std::unexpected(std::move(place).error().within(name_));
+    place_ = std::move(*place);
   }
-  applied_ = at_.upto.value;
-  return at_;
+  applied_ = place_.at.upto.value;
+  return place_.at;
 }
 
 Result<void> Applier::apply_now(const paxos::Record& record) {
@@ -63,27 +57,43 @@ Result<void> Applier::apply_now(const paxos::Record& record) {
 
 void Applier::start(Events events) {
   events_ = std::move(events);
-  thread_ = std::thread([this] { run(); });
+  const std::lock_guard hold(mutex_);
+  started_ = true;
+  schedule();
+}
+
+void Applier::schedule() {
+  if (running_ || !started_ || failure_ || stop_ == Stop::Abandon) return;
+  if (queue_.empty() && !flush_finished_ && !flush_wanted_) return;
+  running_ = true;
+  workers_.post([this] { run(); });
 }
 
 void Applier::submit(std::vector<Item> items) {
+  std::optional<Error> failure;
   {
     const std::lock_guard hold(mutex_);
     if (!failure_)
-      for (Item& item : items) queue_.push_back(std::move(item));
-    else
-      for (Item& item : items)
-        if (item.done) item.done(std::unexpected(*failure_));
+      for (Item& item : items) queue_.push_back({.item = std::move(item), .work = nullptr});
+    failure = failure_;
+    schedule();
   }
-  wake_.notify_one();
+  if (failure)
+    for (Item& item : items)
+      if (item.done) item.done(std::unexpected(*failure));
+}
+
+void Applier::run_between(std::function<Result<void>()> work) {
+  const std::lock_guard hold(mutex_);
+  if (failure_) return;
+  queue_.push_back({.item = {}, .work = std::move(work)});
+  schedule();
 }
 
 void Applier::want_flush() {
-  {
-    const std::lock_guard hold(mutex_);
-    flush_wanted_ = true;
-  }
-  wake_.notify_one();
+  const std::lock_guard hold(mutex_);
+  flush_wanted_ = true;
+  schedule();
 }
 
 Result<void> Applier::ready() {
@@ -94,52 +104,65 @@ Result<void> Applier::ready() {
   return database_.ready();
 }
 
+/// Until there is nothing to do.
 void Applier::run() {
-  std::deque<Item> batch;
-  while (true) {
-    {
-      std::unique_lock hold(mutex_);
-      wake_.wait(hold, [&] { return !queue_.empty() || flush_finished_ || flush_wanted_ || stop_ != Stop::No; });
-      flush_finished_ = false;
-      if (stop_ == Stop::Abandon || (stop_ == Stop::Drain && queue_.empty())) break;
-      batch.swap(queue_);
-    }
-    auto going = collect_flush();
-    const Slot before = at_.upto;
-    while (going && !batch.empty()) {
-      going = apply(batch.front());
-      if (going) batch.pop_front();
-    }
-    if (at_.upto > before) events_.applied(at_.upto);
-    if (!going) {
-      const Error error = going.error();
-      for (Item& item : batch)
-        if (item.done) item.done(std::unexpected(error));
-      return fail_with(error);
-    }
-    flush_if_due();
+  while (run_once()) {
   }
-  finish();
+  const std::lock_guard hold(mutex_);
+  running_ = false;
+  // Told while the mutex is held: whoever waits may end this object at once.
+  schedule();
+  if (!running_) idle_.notify_all();
+}
+
+bool Applier::run_once() {
+  std::vector<Entry> batch;
+  bool wanted;
+  {
+    const std::lock_guard hold(mutex_);
+    if (failure_ || stop_ == Stop::Abandon || (queue_.empty() && !flush_finished_ && !flush_wanted_)) return false;
+    flush_finished_ = false;
+    wanted = std::exchange(flush_wanted_, false);
+    batch.swap(queue_);
+  }
+  auto going = collect_flush();
+  const Slot before = place_.at.upto;
+  size_t next = 0;
+  for (; going && next < batch.size(); ++next) going = batch[next].work ? batch[next].work() : apply(batch[next].item);
+  if (place_.at.upto > before && !checksum_due()) events_.applied(place_.at.upto, 0);
+  if (!going) {
+    const Error error = going.error();
+    for (Entry& entry : batch)
+      if (entry.item.done) entry.item.done(std::unexpected(error));
+    fail_with(error);
+    return false;
+  }
+  flush_if_due(wanted);
+  return true;
 }
 
 /// The machine's changes and the place in the log are one atomic write.
 Result<void> Applier::apply(Item& item) {
   const paxos::Record& record = item.record;
-  if (!at_.advance(record))
+  paxos::SnapshotMeta& at = place_.at;
+  if (record.slot <= at.upto) {
+    // Given out before a snapshot that holds it took its place.
+    if (item.done) std::exchange(item.done, nullptr)(fail(Code::Timeout, "done, but its answer is not known here"));
+    return {};
+  }
+  if (!at.advance(record))
     return fail(Code::Corrupt,
                 fmt::format("slot {} does not follow slot {}: the log and the database do not belong together",
-                            record.slot.value, at_.upto.value));
+                            record.slot.value, at.upto.value));
   Batch out;
   Bytes reply;
   if (record.kind == paxos::Kind::Command) {
     auto applied = machine_.apply(record.slot, *record.data, database_, out);
     if (!applied) return std::unexpected(std::move(applied).error().within(fmt::format("slot {}", record.slot.value)));
     reply = std::move(*applied);
+    place_.changed_by(out);
   }
-  Bytes place;
-  Encoder encoder(place);
-  paxos::encode(at_, encoder);
-  out.put(Bytes(kAppliedKey), std::move(place));  // last: a range of the machine's may cover the key
+  out.put(Bytes(kAppliedKey), place_.encode());  // last: a range of the machine's may cover the key
   bool waited = false;
   while (true) {
     auto written = database_.write(out);
@@ -158,6 +181,7 @@ Result<void> Applier::apply(Item& item) {
   applied_ = record.slot.value;
   if (record.kind == paxos::Kind::Command) machine_.applied(record.slot);
   if (item.done) std::exchange(item.done, nullptr)(std::move(reply));
+  if (checksum_due() && events_.applied) events_.applied(record.slot, place_.checksum);
   return {};
 }
 
@@ -171,8 +195,8 @@ Result<void> Applier::wait_for_room(const Error& error, Item& item) {
   full_ = true;
   std::vector<Group::Done> waiting;
   if (item.done) waiting.push_back(std::exchange(item.done, nullptr));
-  for (Item& each : queue_)
-    if (each.done) waiting.push_back(std::exchange(each.done, nullptr));
+  for (Entry& each : queue_)
+    if (each.item.done) waiting.push_back(std::exchange(each.item.done, nullptr));
   hold.unlock();
   for (auto& done : waiting) done(delayed());
   hold.lock();
@@ -199,13 +223,8 @@ Result<void> Applier::collect_flush() {
   return {};
 }
 
-void Applier::flush_if_due() {
+void Applier::flush_if_due(bool wanted) {
   if (!database_.survives_restart()) return;
-  bool wanted;
-  {
-    const std::lock_guard hold(mutex_);
-    wanted = std::exchange(flush_wanted_, false);
-  }
   // Commands that change nothing fill the log all the same.
   const bool due = database_.unflushed_bytes() >= options_.flush_bytes ||
                    applied_bytes_ - applied_at_flush_ >= 2 * options_.flush_bytes;
@@ -213,20 +232,21 @@ void Applier::flush_if_due() {
   if (flusher_.start(Slot(applied_))) applied_at_flush_ = applied_bytes_;
 }
 
-void Applier::finish() {
+void Applier::finish(Stop how) {
   flusher_.wait();
-  Stop how;
-  std::deque<Item> left;
+  std::vector<Entry> left;
+  bool failed;
   {
     const std::lock_guard hold(mutex_);
-    how = stop_;
     left.swap(queue_);
-    failure_ = Error{Code::Unavailable, "group is stopping"};
+    failed = failure_.has_value();
+    if (!failed) failure_ = Error{Code::Unavailable, "group is stopping"};
   }
-  for (Item& item : left)
-    if (item.done)
-      item.done(fail(Code::Timeout, "stopped before the command was applied: it is, when the group is opened again"));
-  if (how != Stop::Drain || !database_.survives_restart()) return;
+  for (Entry& entry : left)
+    if (entry.item.done)
+      entry.item.done(
+          fail(Code::Timeout, "stopped before the command was applied: it is, when the group is opened again"));
+  if (failed || how != Stop::Drain || !database_.survives_restart()) return;
   auto flushed = machine_.persist();
   if (flushed) flushed = database_.flush();
   if (flushed)
@@ -237,26 +257,29 @@ void Applier::finish() {
 
 void Applier::fail_with(Error error) {
   logger_.error("group_failed", {{"group", name_}, {"applied_slot", applied_.load()}, {"error", error.message}});
-  std::deque<Item> left;
+  std::vector<Entry> left;
   const Error failure{Code::Io, "the group has failed and must be reopened: " + error.message};
   {
     const std::lock_guard hold(mutex_);
     failure_ = failure;
     left.swap(queue_);
   }
-  for (Item& item : left)
-    if (item.done) item.done(std::unexpected(failure));
+  for (Entry& entry : left)
+    if (entry.item.done) entry.item.done(std::unexpected(failure));
   events_.failed(error);
 }
 
 void Applier::stop(Stop how) {
   const std::lock_guard once(stop_mutex_);
+  if (std::exchange(ended_, true)) return;
   {
-    const std::lock_guard hold(mutex_);
-    if (stop_ == Stop::No) stop_ = how;
+    std::unique_lock hold(mutex_);
+    if (!started_) return;
+    stop_ = how;
+    wake_.notify_all();
+    idle_.wait(hold, [&] { return !running_; });
   }
-  wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  finish(how);
 }
 
 void Applier::drain() { stop(Stop::Drain); }

@@ -2,27 +2,20 @@
 
 namespace hailstone::replica {
 
-Flusher::Flusher(Database& database, std::function<Result<void>()> before, std::function<void()> finished)
-    : database_(database), before_(std::move(before)), finished_(std::move(finished)), thread_([this] { run(); }) {}
-
-Flusher::~Flusher() {
-  wait();
-  {
-    const std::lock_guard hold(mutex_);
-    state_ = State::Stopping;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
+Flusher::Flusher(Workers& workers, Database& database, std::function<Result<void>()> before,
+                 std::function<void()> finished)
+    : workers_(workers), database_(database), before_(std::move(before)), finished_(std::move(finished)) {}
 
 bool Flusher::start(Slot applied) {
   {
-    const std::lock_guard hold(mutex_);
+    std::unique_lock hold(mutex_);
     if (state_ != State::Idle) return false;
-    state_ = State::Requested;
+    changed_.wait(hold, [&] { return !busy_; });  // the one before is saying that it has finished
+    busy_ = true;
+    state_ = State::Running;
     outcome_.applied = applied;
   }
-  changed_.notify_all();
+  workers_.post([this] { run(); });
   return true;
 }
 
@@ -35,25 +28,22 @@ std::optional<Flusher::Outcome> Flusher::collect() {
 
 void Flusher::wait() {
   std::unique_lock hold(mutex_);
-  changed_.wait(hold, [&] { return state_ != State::Requested; });
+  changed_.wait(hold, [&] { return !busy_; });
 }
 
 void Flusher::run() {
-  std::unique_lock hold(mutex_);
-  while (true) {
-    changed_.wait(hold, [&] { return state_ == State::Requested || state_ == State::Stopping; });
-    if (state_ == State::Stopping) return;
-    hold.unlock();
-    auto flushed = before_();
-    if (flushed) flushed = database_.flush();
-    hold.lock();
+  auto flushed = before_();
+  if (flushed) flushed = database_.flush();
+  {
+    const std::lock_guard hold(mutex_);
     outcome_.flushed = std::move(flushed);
     state_ = State::Finished;
-    changed_.notify_all();
-    hold.unlock();
-    finished_();
-    hold.lock();
   }
+  finished_();
+  // Whoever waits may end this object at once: told while the mutex is held.
+  const std::lock_guard hold(mutex_);
+  busy_ = false;
+  changed_.notify_all();
 }
 
 }  // namespace hailstone::replica

@@ -1,14 +1,14 @@
-// Flushes the group's database on a thread of its own, so that commits go on meanwhile, and tells what became durable.
+// Flushes a group's database beside its commits, and tells what became durable.
 #pragma once
 
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "base/ids.h"
 #include "replica/database.h"
+#include "replica/workers.h"
 
 namespace hailstone::replica {
 
@@ -20,10 +20,10 @@ class Flusher {
     Result<void> flushed;
   };
 
-  /// On the flusher's thread `before` runs ahead of each flush, and fails it; `finished` runs after it.
-  Flusher(Database& database, std::function<Result<void>()> before, std::function<void()> finished);
+  /// On a worker `before` runs ahead of each flush, and fails it; `finished` runs after it.
+  Flusher(Workers& workers, Database& database, std::function<Result<void>()> before, std::function<void()> finished);
   /// Waits for the flush in progress.
-  ~Flusher();
+  ~Flusher() { wait(); }
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
@@ -35,17 +35,18 @@ class Flusher {
   void wait();
 
  private:
-  enum class State : uint8_t { Idle, Requested, Finished, Stopping };
+  enum class State : uint8_t { Idle, Running, Finished };
   void run();
 
+  Workers& workers_;
   Database& database_;
   const std::function<Result<void>()> before_;
   const std::function<void()> finished_;
-  std::mutex mutex_;  // between the caller's thread and the flusher's
+  std::mutex mutex_;  // between the caller's thread and the worker
   std::condition_variable changed_;
   State state_ = State::Idle;
+  bool busy_ = false;  // a worker is in run()
   Outcome outcome_;
-  std::thread thread_;
 };
 
 }  // namespace hailstone::replica

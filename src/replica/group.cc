@@ -13,6 +13,9 @@ class SingleGroup final : public Group {
  public:
   SingleGroup(std::unique_ptr<Host> host, Group* group) : host_(std::move(host)), group_(group) {}
   void propose(Bytes command, Done done) override { group_->propose(std::move(command), std::move(done)); }
+  void read(ReadDone done) override { group_->read(std::move(done)); }
+  bool may_read() const override { return group_->may_read(); }
+  paxos::ReplicaId leader() const override { return group_->leader(); }
   Slot applied_slot() const override { return group_->applied_slot(); }
   bool healthy() const override { return group_->healthy(); }
   void drain() override { host_->drain(); }
@@ -37,7 +40,10 @@ Result<std::unique_ptr<Group>> Group::open(disk::Disk& disk, Database& database,
   const paxos::Config alone{.epoch = 1, .voters = {{.id = kSelf}}};
   TRY(Group* const group, host->add_group(paxos::GroupId(0), database, machine, options, alone));
   host->start();
-  TRY_DO(host->wait_until_leading(paxos::GroupId(0), kElectionTimeoutNs));
+  // A full disk has no room for the election: what is there can be read, and commands are refused until there is.
+  if (auto leads = host->wait_until_leading(paxos::GroupId(0), kElectionTimeoutNs);
+      !leads && leads.error().code != Code::Exhausted)
+    return std::unexpected(std::move(leads).error());
   return std::make_unique<SingleGroup>(std::move(host), group);
 }
 

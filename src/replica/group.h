@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/logger.h"
 #include "disk/disk.h"
+#include "paxos/types.h"
 #include "replica/database.h"
 
 namespace hailstone::replica {
@@ -28,20 +29,20 @@ class StateMachine {
   /// On another thread, before the log is trimmed: what apply() put elsewhere than in the database must be durable on
   /// return. Exhausted: not yet, try later.
   virtual Result<void> persist() { return {}; }
+  /// The database holds the state at `slot` of another member now, not what apply() made: look again at everything that
+  /// is kept beside it. Called where apply() is.
+  virtual Result<void> restored(const Reader& /*state*/, Slot /*slot*/) { return {}; }
 };
 
 struct GroupOptions {
   std::string log_directory;
-  uint64_t queue_bytes_max = 64u << 20;    // proposals waiting; beyond it they are refused as Unavailable
+  uint64_t queue_bytes_max = 64u << 20;    // proposals not yet answered; beyond it they are refused as Unavailable
   uint64_t flush_bytes = 64u << 20;        // database bytes after which it is flushed and the log trimmed
   uint64_t batch_bytes_max = 8u << 20;     // proposals made durable by one sync
   uint64_t log_segment_bytes = 64u << 20;  // zero-filled files; make it small on a simulated disk
 };
 
-/// A group keeps its applied slot under this key. A machine must not write it; a range may cover it.
-inline constexpr ByteView kAppliedKey("\0applied", 8);
-
-/// Owns one thread. A single node is a group of one: proposals are chosen as soon as they are durable in its own log.
+/// A single node is a group of one: proposals are chosen as soon as they are durable in its own log.
 class Group {
  public:
   using Done = std::function<void(Result<Bytes> reply)>;
@@ -54,16 +55,26 @@ class Group {
   /// Stops without finishing: what is queued is refused as Unavailable, the database is not flushed.
   virtual ~Group() = default;
 
-  /// `done` runs once, on the group's thread, when the command is durable and applied, or has failed; keep it short,
+  /// `done` runs once, on a thread of the host, when the command is durable and applied, or has failed; keep it short,
   /// and call neither propose_and_wait nor drain from it. A refusal may run it on the caller's thread, before propose
-  /// returns. Errors: Unavailable (queue full, or stopping: not done), Exhausted (log or database cannot grow: not
-  /// done), Invalid (longer than log::kRecordBytesMax: not done), Timeout (the disk filled up just after the command
-  /// was logged: it will be applied when there is room, or when the group is opened again), Io (outcome unknown; the
-  /// group has failed and must be reopened), or what the machine failed with. Proposals of one thread are applied in
-  /// its order.
+  /// returns. Errors: Unavailable (queue full, stopping, or another member leads: not done), Exhausted (log or database
+  /// cannot grow: not done), Invalid (longer than paxos::kValueBytesMax: not done), Timeout (the disk filled up just
+  /// after the command was logged: it will be applied when there is room, or when the group is opened again), Io
+  /// (outcome unknown; the group has failed and must be reopened), or what the machine failed with. Proposals of one
+  /// thread are applied in its order.
   virtual void propose(Bytes command, Done done) = 0;
   /// The same, blocking the caller.
   Result<Bytes> propose_and_wait(Bytes command);
+
+  /// Runs `done` when the database here shows everything that was acknowledged before this call, by whomever:
+  /// linearizable. At once, on the caller's thread, where this member leads and holds its lease; else another is asked.
+  /// Unavailable when nobody leads.
+  using ReadDone = std::function<void(Result<void>)>;
+  virtual void read(ReadDone done) = 0;
+  /// Whether read() would run at once. Answering what came before this test from what the database shows after it is a
+  /// linearizable read.
+  virtual bool may_read() const = 0;
+  virtual paxos::ReplicaId leader() const = 0;  // 0: nobody, as far as is known here
 
   virtual Slot applied_slot() const = 0;
   /// False once a write or sync failed: nothing more will be accepted.

@@ -239,6 +239,34 @@ TEST_F(GroupTest, StoppingWhileTheLogIsFullDoesNotHang) {
   EXPECT_GE(CountingMachine::commands(*database_)->size(), static_cast<size_t>(acknowledged));
 }
 
+// A node that comes up on a full disk shows what it has, and takes commands when there is room.
+TEST_F(GroupTest, OpensOnAFullDiskAndGoesOnWhenThereIsRoom) {
+  open_rocks();
+  uint64_t count = 0;
+  for (const bool segment_full : {false, true}) {
+    auto group = open();
+    for (uint64_t i = 0; i < 40; ++i, ++count) ASSERT_TRUE(group->propose_and_wait(noise(count, 1000)));
+    if (segment_full) {
+      disk_.set_capacity(disk_.used_bytes());
+      while (group->propose_and_wait(noise(count, 1000))) ++count;
+    }
+    group.reset();
+    database_.reset();
+    disk_.set_capacity(disk_.used_bytes() + (16 << 10));  // RocksDB writes a small file when it opens
+    open_rocks();
+    group = open();
+    EXPECT_EQ(CountingMachine::commands(*database_)->size(), count);
+    disk_.set_capacity(UINT64_MAX);
+    Result<Bytes> reply = fail(Code::Exhausted, "not tried");
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!reply && std::chrono::steady_clock::now() < deadline) reply = group->propose_and_wait("room");
+    ASSERT_TRUE(reply) << reply.error().message;
+    ++count;
+    group.reset();
+    open_rocks();
+  }
+}
+
 TEST_F(GroupTest, AMachineThatFailsStopsTheGroupAndNamesTheSlotOnReplay) {
   auto group = open();
   ASSERT_TRUE(group->propose_and_wait("a"));

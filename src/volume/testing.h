@@ -42,6 +42,9 @@ class InlineGroup final : public replica::Group {
     }();
     done(std::move(reply));
   }
+  void read(ReadDone done) override { done({}); }
+  bool may_read() const override { return true; }
+  paxos::ReplicaId leader() const override { return paxos::ReplicaId(1); }
   Slot applied_slot() const override {
     std::scoped_lock lock(mutex_);
     return slot_;

@@ -1,0 +1,606 @@
+#include "replica/hosted_group.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace hailstone::replica {
+namespace {
+
+using paxos::ReplicaId;
+using paxos::Time;
+
+/// What a queued proposal costs beside its command.
+constexpr uint64_t kProposalBytes = 64;
+/// A piece of a snapshot that did not come in that time is asked for again, so often.
+constexpr int64_t kPieceNs = 2'000'000'000;
+constexpr int kPieceTries = 5;
+/// Pieces on their way into the database: one is written while the next one comes.
+constexpr size_t kStagingMax = 3;
+/// How often a snapshot that the disk had no room for is tried again.
+constexpr int64_t kAdoptRetryNs = 200'000'000;
+/// Proposals wait so long for somebody to lead.
+constexpr int64_t kLeaderWaitNs = 3'000'000'000;
+
+std::unexpected<Error> not_leading(ReplicaId leader) {
+  return fail(Code::Unavailable,
+              leader ? fmt::format("replica {} leads, not this one", leader.value) : "no replica leads");
+}
+
+}  // namespace
+
+uint64_t HostedGroup::Proposal::cost() const { return command.size() + kProposalBytes; }
+
+HostedGroup::HostedGroup(Driver& driver, paxos::GroupId id, ReplicaId self, std::string name, Database& database,
+                         StateMachine& machine, const GroupOptions& options, uint32_t checksum_every,
+                         Applier::Pools pools, Logger& logger)
+    : driver_(driver),
+      id_(id),
+      self_(self),
+      name_(std::move(name)),
+      options_(options),
+      database_(database),
+      machine_(machine),
+      bulk_(pools.bulk),
+      logger_(logger),
+      applier_(name_, database, machine, options_, checksum_every, pools, logger),
+      install_(database),
+      source_(database) {}
+
+// ---- any thread ----
+
+Result<void> HostedGroup::refusal(size_t bytes) const {
+  if (failed_) {
+    const std::lock_guard hold(mutex_);
+    if (failure_) return std::unexpected(*failure_);
+  }
+  if (stopping_) return fail(Code::Unavailable, "group is stopping");
+  if (log_full_) return fail(Code::Exhausted, "disk full: the log cannot grow");
+  if (bytes > paxos::kValueBytesMax)
+    return fail(Code::Invalid, fmt::format("command of {} bytes, at most {}", bytes, paxos::kValueBytesMax));
+  const uint64_t unanswered = unanswered_bytes_;
+  if (unanswered && unanswered + bytes + kProposalBytes > options_.queue_bytes_max)
+    return fail(Code::Unavailable,
+                fmt::format("{} bytes of proposals are waiting, at most {}", unanswered, options_.queue_bytes_max));
+  if (const ReplicaId leads = leader(); leads && leads != self_) return not_leading(leads);
+  return {};
+}
+
+void HostedGroup::propose(Bytes command, Done done) {
+  if (auto refused = refusal(command.size()); !refused) return done(std::unexpected(std::move(refused).error()));
+  Proposal proposal{std::move(command), nullptr};
+  const uint64_t cost = proposal.cost();
+  unanswered_bytes_ += cost;
+  proposal.done = [this, cost, done = std::move(done)](Result<Bytes> reply) {
+    unanswered_bytes_ -= cost;
+    done(std::move(reply));
+  };
+  bool first;
+  {
+    const std::lock_guard hold(mutex_);
+    first = proposals_.empty() && reads_.empty();
+    proposals_.push_back(std::move(proposal));
+  }
+  if (first) driver_.has_work(*this);
+}
+
+// The lease test comes first, with a clock read after the request arrived; then the state is looked at. What was
+// acknowledged by this leader was applied here before; what others acknowledged before is applied at lead_slot_.
+bool HostedGroup::may_read() const {
+  const int64_t end = lease_end_ns_.load(std::memory_order_acquire);
+  return end != INT64_MIN && !failed_ && driver_.now().ns < end && applier_.applied().value >= lead_slot_;
+}
+
+void HostedGroup::read(ReadDone done) {
+  if (may_read()) return done({});
+  if (failed_ || stopping_) return done(fail(Code::Unavailable, name_ + ": has stopped"));
+  bool first;
+  {
+    const std::lock_guard hold(mutex_);
+    first = proposals_.empty() && reads_.empty();
+    reads_.push_back(std::move(done));
+  }
+  if (first) driver_.has_work(*this);
+}
+
+void HostedGroup::reconfigure(paxos::Config next, std::function<void(Result<void>)> done) {
+  driver_.post(*this, [this, next = std::move(next), done = std::move(done)]() mutable {
+    if (failed_) return done(fail(Code::Unavailable, name_ + ": has stopped"));
+    const uint64_t tag = next_tag_++;
+    reconfiguring_.emplace(tag, std::move(done));
+    step(paxos::Reconfigure{.tag = tag, .next = std::move(next)});
+  });
+}
+
+void HostedGroup::resign(ReplicaId to) {
+  driver_.post(*this, [this, to] {
+    if (!failed_) step(paxos::Resign{.to = to});
+  });
+}
+
+std::optional<Error> HostedGroup::cause() const {
+  const std::lock_guard hold(mutex_);
+  return cause_;
+}
+
+// ---- opening ----
+
+Result<void> HostedGroup::recover(Journal& journal, const std::optional<paxos::Config>& first, bool alone,
+                                  const paxos::Options& consensus) {
+  // A snapshot that was all there when the process ended takes its place now.
+  TRY(const Slot completed, install_.completed());
+  if (completed) {
+    TRY_DO(journal.append_floor(id_, completed));
+    TRY_DO(journal.sync());
+    TRY_DO(install_.adopt());
+    TRY_DO(machine_.restored(database_, completed));
+  }
+  TRY(paxos::SnapshotMeta at, applier_.load());
+  if (first) {
+    applier_.set_first(*first);
+    if (at.configs.empty()) at.configs = {*first};
+  }
+  const JournalGroup kept = journal.group(id_);
+  const Slot held = journal.last_held(id_);
+  const Slot before = at.upto;
+  // What is known to be chosen is applied before anything else: whatever the log holds, where nobody else has a say.
+  const Slot chosen = alone ? held : kept.hard.chosen;
+  TRY(const Slot reached,
+      journal.read(id_, at.upto.next(), chosen, UINT64_MAX, [&](paxos::Record record) -> Result<void> {
+        if (at.configs.empty() || !at.advance(record))
+          return fail(Code::Corrupt,
+                      fmt::format("{}: slot {} does not follow what is applied", name_, record.slot.value));
+        // The applier keeps its own place; the first configuration is not in a fresh database.
+        return applier_.apply_now(record);
+      }));
+  if (alone && reached <= chosen && chosen > before)
+    return fail(Code::Corrupt, fmt::format("{}: slot {} is missing: the database has applied slot {} and the log goes "
+                                           "up to slot {}",
+                                           name_, reached.value, before.value, chosen.value));
+  if (alone && kept.hard.chosen > at.upto)
+    return fail(Code::Corrupt, fmt::format("{}: slot {} is missing: the database has applied slot {} and the log says "
+                                           "that all up to slot {} was chosen",
+                                           name_, at.upto.next().value, at.upto.value, kept.hard.chosen.value));
+  if (alone && at.upto > kept.hard.chosen && at.upto > held && at.upto.value > 0)
+    return fail(Code::Corrupt,
+                fmt::format("{}: the log ends at slot {}, but the database has applied {}: they do not belong together",
+                            name_, std::max(held, kept.hard.chosen).value, at.upto.value));
+  paxos::Boot boot;
+  boot.hard = kept.hard;
+  boot.blind = kept.blind;
+  for (Slot slot = std::max(at.upto, kept.floor).next(); slot <= held;) {
+    TRY(const Slot gap, journal.read(id_, slot, held, UINT64_MAX, [&](paxos::Record record) -> Result<void> {
+      boot.records.push_back(std::move(record));
+      return {};
+    }));
+    slot = gap.next();
+  }
+  boot.base = at;
+  if (const std::string problem = consensus.problem(); !problem.empty()) return fail(Code::Invalid, problem);
+  replica_.emplace(consensus, std::move(boot), driver_.now());
+  logger_.info("group_opened",
+               {{"group", name_}, {"applied_slot", at.upto.value}, {"replayed", at.upto.value - before.value}});
+  return {};
+}
+
+void HostedGroup::start() {
+  applier_.start({.applied =
+                      [this](Slot slot, uint64_t checksum) {
+                        driver_.post(*this, [this, slot, checksum] {
+                          if (failed_) return;
+                          step(paxos::Applied{.upto = slot, .checksum = checksum});
+                          release_reads();
+                        });
+                      },
+                  .flushed =
+                      [this](Slot slot) {
+                        driver_.post(*this, [this, slot] {
+                          if (!failed_) step(paxos::SnapshotTaken{.upto = slot});
+                        });
+                      },
+                  .failed = [this](const Error& error) { driver_.post(*this, [this, error] { fail_with(error); }); }});
+}
+
+// ---- the host's thread ----
+
+void HostedGroup::step(paxos::Input input) {
+  output_.clear();
+  replica_->step(driver_.now(), std::move(input), output_);
+  take_out();
+}
+
+void HostedGroup::tick() {
+  const Time now = driver_.now();
+  if (replica_->next_wakeup() <= now) step(paxos::Tick{});
+  if (fetch_ && fetch_->asked != paxos::kNever && now - fetch_->asked >= kPieceNs) {
+    if (++fetch_->unanswered >= kPieceTries)
+      end_fetch(false, "no answer");
+    else
+      ask_for_piece();
+  }
+  if (fetch_ && fetch_->adopt_again <= now) floor_kept();
+  if (source_check_ <= now) {
+    const std::lock_guard hold(source_mutex_);
+    source_check_ = source_.expire(now.ns) ? now + SnapshotSource::kKeepNs : paxos::kNever;
+  }
+}
+
+Time HostedGroup::next_wakeup() const {
+  if (failed_) return paxos::kNever;
+  Time next = std::min(replica_->next_wakeup(), source_check_);
+  if (fetch_ && fetch_->asked != paxos::kNever) next = std::min(next, fetch_->asked + kPieceNs);
+  if (fetch_) next = std::min(next, fetch_->adopt_again);
+  if (leaderless_ != paxos::kNever) next = std::min(next, leaderless_ + kLeaderWaitNs);
+  return next;
+}
+
+void HostedGroup::take_requests() {
+  std::vector<Proposal> proposals;
+  std::vector<ReadDone> reads;
+  {
+    const std::lock_guard hold(mutex_);
+    proposals.swap(proposals_);
+    reads.swap(reads_);
+  }
+  if (failed_) {
+    for (Proposal& each : proposals) each.done(std::unexpected(*failure_));
+    for (ReadDone& each : reads) each(std::unexpected(*failure_));
+    return;
+  }
+  if (waiting_first_ == waiting_.size()) {
+    waiting_ = std::move(proposals);
+    waiting_first_ = 0;
+  } else {
+    std::ranges::move(proposals, std::back_inserter(waiting_));
+  }
+  for (ReadDone& each : reads) {
+    const uint64_t tag = next_tag_++;
+    asked_.emplace(tag, std::move(each));
+    step(paxos::Read{.tag = tag});
+  }
+}
+
+void HostedGroup::take_proposals() {
+  const Time since = std::exchange(leaderless_, paxos::kNever);
+  if (waiting_first_ == waiting_.size() || failed_) return;
+  const ReplicaId leads = replica_->leader();
+  std::optional<Error> refused;
+  if (leads && leads != self_) refused = not_leading(leads).error();
+  if (!leads) {
+    leaderless_ = since == paxos::kNever ? driver_.now() : since;
+    if (driver_.now() - leaderless_ < kLeaderWaitNs) return;
+    leaderless_ = paxos::kNever;
+    refused = not_leading(ReplicaId()).error();
+  }
+  if (log_full_) refused = Error{Code::Exhausted, "disk full: the log cannot grow"};
+  if (!refused)
+    if (auto ready = applier_.ready(); !ready) {
+      const bool full = ready.error().code == Code::Exhausted;
+      refused = full ? ready.error() : Error{Code::Io, ready.error().message};
+      if (!full) fail_with(*refused);
+    }
+  if (refused) {
+    const auto left = std::exchange(waiting_, {});
+    for (size_t i = std::exchange(waiting_first_, 0); i < left.size(); ++i) left[i].done(std::unexpected(*refused));
+    return;
+  }
+  paxos::Propose propose{.proposals = {}, .time_us = driver_.wall_us()};
+  uint64_t bytes = 0;
+  const size_t room = replica_->room();
+  for (; waiting_first_ < waiting_.size() && propose.proposals.size() < room && bytes < options_.batch_bytes_max;
+       ++waiting_first_) {
+    Proposal& each = waiting_[waiting_first_];
+    bytes += each.cost();
+    const uint64_t tag = next_tag_++;
+    propose.proposals.push_back({.tag = tag, .data = std::make_shared<const Bytes>(std::move(each.command))});
+    proposed_.emplace(tag, std::move(each.done));
+  }
+  if (waiting_first_ == waiting_.size()) {
+    waiting_.clear();
+    waiting_first_ = 0;
+  }
+  if (!propose.proposals.empty()) step(std::move(propose));
+}
+
+void HostedGroup::finish_turn() {
+  take_proposals();
+  const Time lease = failed_ ? Time{INT64_MIN} : replica_->lease_end();
+  // A reader that still sees the former end is before this turn's messages, and so before anybody else's writes.
+  if (lease.ns == INT64_MIN) {
+    lease_end_ns_.store(lease.ns, std::memory_order_release);
+    lead_slot_ = UINT64_MAX;
+  } else {
+    if (lead_slot_ == UINT64_MAX) lead_slot_ = replica_->read_index().value;
+    lease_end_ns_.store(lease.ns, std::memory_order_release);
+  }
+  leader_ = replica_->leader().value;
+}
+
+void HostedGroup::take_out() {
+  for (paxos::Message& message : output_.messages) driver_.send(std::move(message));
+  for (paxos::Write& write : output_.writes) driver_.job().writes.emplace_back(id_, std::move(write));
+  finish_outcomes();
+  if (!output_.commits.empty()) {
+    std::vector<Applier::Item> items;
+    items.reserve(output_.commits.size());
+    auto answer = answers_.begin();
+    for (paxos::Record& record : output_.commits) {
+      Done done;
+      while (answer != answers_.end() && answer->first < record.slot) ++answer;
+      if (answer != answers_.end() && answer->first == record.slot) done = std::move(answer->second);
+      items.push_back({.record = std::move(record), .done = std::move(done)});
+    }
+    applier_.submit(std::move(items));
+  }
+  answers_.clear();
+  for (const paxos::ReadAt& each : output_.reads) {
+    const auto found = asked_.find(each.tag);
+    if (found == asked_.end()) continue;
+    ReadDone done = std::move(found->second);
+    asked_.erase(found);
+    if (!each.ok)
+      done(not_leading(each.leader));
+    else if (applier_.applied() >= each.index)
+      done({});
+    else
+      reads_at_.emplace(each.index, std::move(done));
+  }
+  for (paxos::Event& event : std::exchange(output_.events, {})) handle(event);
+}
+
+void HostedGroup::finish_outcomes() {
+  for (const paxos::Outcome& outcome : output_.outcomes) {
+    using enum paxos::Outcome::Result;
+    Result<void> result;
+    switch (outcome.result) {
+      case Chosen: break;
+      case NotLeader: result = not_leading(outcome.leader); break;
+      case Busy: result = fail(Code::Unavailable, "as much is in flight as may be"); break;
+      case Dropped: result = fail(Code::Unavailable, "another replica took over: not done"); break;
+      case Unknown: result = fail(Code::Timeout, "another replica took over: it may be done, now or later"); break;
+      case Invalid: result = fail(Code::Invalid, outcome.why); break;
+    }
+    if (const auto found = reconfiguring_.find(outcome.tag); found != reconfiguring_.end()) {
+      const auto done = std::move(found->second);
+      reconfiguring_.erase(found);
+      done(std::move(result));
+      continue;
+    }
+    const auto found = proposed_.find(outcome.tag);
+    if (found == proposed_.end()) continue;
+    Done done = std::move(found->second);
+    proposed_.erase(found);
+    if (result)
+      answers_.emplace_back(outcome.slot, std::move(done));
+    else
+      done(std::unexpected(std::move(result).error()));
+  }
+  std::ranges::sort(answers_, {}, &std::pair<Slot, Done>::first);
+}
+
+void HostedGroup::release_reads() {
+  const auto end = reads_at_.upper_bound(applier_.applied());
+  std::vector<ReadDone> ready;
+  for (auto each = reads_at_.begin(); each != end; ++each) ready.push_back(std::move(each->second));
+  reads_at_.erase(reads_at_.begin(), end);
+  for (ReadDone& each : ready) each({});
+}
+
+void HostedGroup::handle(paxos::Event& event) {
+  if (const auto* role = std::get_if<paxos::RoleChange>(&event)) {
+    logger_.debug("role", {{"group", name_},
+                           {"role", paxos::role_name(role->role)},
+                           {"round", role->ballot.round},
+                           {"leader", role->leader.value}});
+  } else if (const auto* trim = std::get_if<paxos::Trim>(&event)) {
+    trimmed_ = trim->upto;
+    driver_.job().trims.emplace_back(id_, trim->upto);
+  } else if (const auto* learn = std::get_if<paxos::ServeLearn>(&event)) {
+    driver_.job().serves.emplace_back(id_, *learn);
+  } else if (const auto* fetch = std::get_if<paxos::FetchSnapshot>(&event)) {
+    begin_fetch(*fetch);
+  } else if (std::get_if<paxos::Healed>(&event)) {
+    driver_.job().healed.push_back(id_);
+  } else if (const auto* fault = std::get_if<paxos::Fault>(&event)) {
+    logger_.error("replica_stopped", {{"group", name_}, {"slot", fault->slot.value}, {"why", fault->text}});
+    fail_with(Error{Code::Io, fault->text});
+  }
+  driver_.event(*this, event);
+}
+
+// ---- snapshots ----
+
+/// `work` runs where the applier does, `then` on the host's thread with its outcome.
+void HostedGroup::on_worker(std::function<Result<void>()> work, std::function<void(Result<void>)> then) {
+  applier_.run_between([this, work = std::move(work), then = std::move(then)]() -> Result<void> {
+    auto done = work();
+    driver_.post(*this, [then, done] { then(done); });
+    return {};
+  });
+}
+
+void HostedGroup::serve(const paxos::ServeLearn& wanted, paxos::Chosen found) {
+  if (failed_) return;
+  if (found.records.empty()) return offer_snapshot(wanted.to, wanted.first);
+  driver_.send({.group = id_, .from = self_, .to = wanted.to, .body = std::move(found)});
+}
+
+void HostedGroup::offer_snapshot(ReplicaId to, Slot first) {
+  source_check_ = driver_.now() + SnapshotSource::kKeepNs;
+  bulk_.post([this, to, first, log_from = trimmed_.next()] {
+    const std::lock_guard hold(source_mutex_);
+    auto offer = source_.offer(first, log_from, driver_.now().ns);
+    if (!offer) return logger_.error("snapshot_unreadable", {{"group", name_}, {"error", offer.error().message}});
+    if (!*offer) return;
+    driver_.post(*this, [this, to, meta = std::move(**offer)] {
+      driver_.send({.group = id_, .from = self_, .to = to, .body = paxos::SnapshotOffer{.meta = meta}});
+    });
+  });
+}
+
+void HostedGroup::send_piece(const SnapshotGet& get) {
+  bulk_.post([this, get] {
+    const std::lock_guard hold(source_mutex_);
+    auto piece = source_.piece(get, driver_.now().ns);
+    if (!piece) {
+      logger_.error("snapshot_unreadable", {{"group", name_}, {"error", piece.error().message}});
+      piece = SnapshotPiece{.group = id_, .upto = get.upto, .after = get.after, .entries = {}, .gone = true};
+    }
+    driver_.send_snapshot(get.from, *piece);
+  });
+}
+
+void HostedGroup::on_snapshot(const SnapshotMessage& message) {
+  if (failed_) return;
+  if (const auto* get = std::get_if<SnapshotGet>(&message))
+    send_piece(*get);
+  else
+    take_piece(std::get<SnapshotPiece>(message));
+}
+
+void HostedGroup::begin_fetch(const paxos::FetchSnapshot& wanted) {
+  fetch_ = Fetch{.from = wanted.from, .meta = wanted.meta, .after = {}};
+  logger_.info("snapshot_wanted", {{"group", name_}, {"from", wanted.from.value}, {"slot", wanted.meta.upto.value}});
+  const auto cursor = std::make_shared<Bytes>();
+  on_worker(
+      [this, cursor, meta = wanted.meta]() -> Result<void> {
+        TRY(*cursor, install_.begin(meta));
+        return {};
+      },
+      [this, cursor](Result<void> begun) {
+        if (!fetch_) return;
+        if (!begun) return end_fetch(false, begun.error().message);
+        fetch_->after = *cursor;
+        fetch_->begun = true;
+        ask_for_piece();
+      });
+}
+
+void HostedGroup::ask_for_piece() {
+  fetch_->asked = driver_.now();
+  driver_.send_snapshot(fetch_->from,
+                        SnapshotGet{.group = id_, .from = self_, .upto = fetch_->meta.upto, .after = fetch_->after});
+}
+
+void HostedGroup::take_piece(const SnapshotPiece& piece) {
+  if (!fetch_ || !fetch_->begun || fetch_->all || piece.upto != fetch_->meta.upto || piece.after != fetch_->after ||
+      fetch_->asked == paxos::kNever)
+    return;
+  if (piece.gone) return end_fetch(false, "the other holds it no more");
+  fetch_->asked = paxos::kNever;
+  fetch_->unanswered = 0;
+  if (!piece.entries.empty()) fetch_->after = piece.entries.back().first;
+  fetch_->all = piece.last;
+  ++fetch_->staging;
+  on_worker(
+      [this, held = std::make_shared<const SnapshotPiece>(piece)]() -> Result<void> {
+        TRY_DO(install_.add(*held));
+        return {};
+      },
+      [this](Result<void> staged) {
+        if (!fetch_) return;
+        --fetch_->staging;
+        if (!staged) return end_fetch(false, staged.error().message);
+        if (fetch_->all && fetch_->staging == 0) return complete_fetch();
+        if (!fetch_->all && fetch_->asked == paxos::kNever) ask_for_piece();
+      });
+  if (!fetch_->all && fetch_->staging < kStagingMax) ask_for_piece();
+}
+
+void HostedGroup::complete_fetch() {
+  on_worker([this]() -> Result<void> { return install_.complete(); },
+            [this](Result<void> complete) {
+              if (!fetch_) return;
+              if (!complete) return end_fetch(false, complete.error().message);
+              // The log gives up what the snapshot replaces, then it takes its place.
+              driver_.job().floors.emplace_back(id_, fetch_->meta.upto);
+            });
+}
+
+void HostedGroup::floor_kept() {
+  if (!fetch_) return;
+  fetch_->adopt_again = paxos::kNever;
+  on_worker(
+      [this, upto = fetch_->meta.upto]() -> Result<void> {
+        TRY_DO(install_.adopt());
+        TRY_DO(applier_.load());
+        return machine_.restored(database_, upto);
+      },
+      [this](Result<void> adopted) {
+        // The log has let go: without the snapshot this replica can't go on.
+        if (!adopted && adopted.error().code == Code::Exhausted && fetch_) {
+          fetch_->adopt_again = driver_.now() + kAdoptRetryNs;
+          return;
+        }
+        if (!adopted) return fail_with(adopted.error());
+        end_fetch(true, "");
+        release_reads();
+      });
+}
+
+void HostedGroup::end_fetch(bool installed, const std::string& why) {
+  const paxos::SnapshotMeta meta = std::exchange(fetch_, std::nullopt)->meta;
+  if (installed)
+    logger_.info("snapshot_installed", {{"group", name_}, {"slot", meta.upto.value}});
+  else
+    logger_.warn("snapshot_not_installed", {{"group", name_}, {"slot", meta.upto.value}, {"why", why}});
+  step(paxos::SnapshotInstalled{.meta = meta, .ok = installed});
+}
+
+// ---- the end ----
+
+void HostedGroup::fail_with(const Error& error) {
+  Error failure = error;
+  failure.code = Code::Io;
+  {
+    const std::lock_guard hold(mutex_);
+    if (!failure_) {
+      failure_ = failure;
+      cause_ = error;
+    }
+  }
+  failed_ = true;
+  lease_end_ns_ = INT64_MIN;
+  fetch_.reset();
+  stop_requests();
+  stop_answers();
+}
+
+/// What was not proposed is refused.
+void HostedGroup::stop_requests() {
+  std::vector<Proposal> proposals = std::exchange(waiting_, {});
+  proposals.erase(proposals.begin(), proposals.begin() + static_cast<ptrdiff_t>(std::exchange(waiting_first_, 0)));
+  std::vector<ReadDone> reads;
+  Error why{Code::Unavailable, "group is stopping"};
+  {
+    const std::lock_guard hold(mutex_);
+    std::ranges::move(std::exchange(proposals_, {}), std::back_inserter(proposals));
+    std::ranges::move(std::exchange(reads_, {}), std::back_inserter(reads));
+    if (failure_) why = *failure_;
+  }
+  for (Proposal& each : proposals) each.done(std::unexpected(why));
+  for (auto& [tag, done] : std::exchange(asked_, {})) reads.push_back(std::move(done));
+  for (auto& [slot, done] : std::exchange(reads_at_, {})) reads.push_back(std::move(done));
+  for (ReadDone& each : reads) each(std::unexpected(why));
+}
+
+void HostedGroup::stop_answers() {
+  Error why{Code::Timeout, "stopped: it may be done"};
+  {
+    const std::lock_guard hold(mutex_);
+    if (failure_) why = *failure_;
+  }
+  for (auto& [tag, done] : std::exchange(proposed_, {})) done(std::unexpected(why));
+  for (auto& [tag, done] : std::exchange(reconfiguring_, {})) done(std::unexpected(why));
+}
+
+bool HostedGroup::at_rest() const {
+  if (failed_) return true;
+  const std::lock_guard hold(mutex_);
+  return proposals_.empty() && waiting_first_ == waiting_.size() && proposed_.empty();
+}
+
+}  // namespace hailstone::replica

@@ -1,0 +1,165 @@
+// One group inside a host: its replica, what waits for it, and the snapshots it gives and gets.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "paxos/replica.h"
+#include "replica/applier.h"
+#include "replica/group.h"
+#include "replica/log_writer.h"
+#include "replica/snapshot_install.h"
+#include "replica/snapshot_source.h"
+
+namespace hailstone::replica {
+
+class HostedGroup;
+
+/// What a group needs of its host. Only has_work(), post() and send_snapshot() may be called from any thread.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual paxos::Time now() const = 0;
+  virtual int64_t wall_us() const = 0;
+  virtual void has_work(HostedGroup& group) = 0;
+  /// Runs `work`, about that group, on the host's thread.
+  virtual void post(HostedGroup& group, std::function<void()> work) = 0;
+  virtual void send(paxos::Message message) = 0;
+  virtual void send_snapshot(paxos::ReplicaId to, const SnapshotMessage& message) = 0;
+  virtual LogJob& job() = 0;  // what this turn wants of the log
+  virtual void event(HostedGroup& group, const paxos::Event& event) = 0;
+  virtual void drain() = 0;
+};
+
+class HostedGroup final : public Group {
+ public:
+  HostedGroup(Driver& driver, paxos::GroupId id, paxos::ReplicaId self, std::string name, Database& database,
+              StateMachine& machine, const GroupOptions& options, uint32_t checksum_every, Applier::Pools pools,
+              Logger& logger);
+
+  // ---- any thread ----
+  void propose(Bytes command, Done done) override;
+  void read(ReadDone done) override;
+  bool may_read() const override;
+  paxos::ReplicaId leader() const override { return paxos::ReplicaId(leader_.load()); }
+  Slot applied_slot() const override { return applier_.applied(); }
+  bool healthy() const override { return !failed_; }
+  void drain() override { driver_.drain(); }
+  /// Changes of members, and handing over: on the host's thread, soon.
+  void reconfigure(paxos::Config next, std::function<void(Result<void>)> done);
+  void resign(paxos::ReplicaId to);
+  void log_full(bool full) { log_full_ = full; }
+  void stopping() { stopping_ = true; }
+  std::optional<Error> cause() const;  // what it failed with
+  paxos::GroupId id() const { return id_; }
+  const std::string& name() const { return name_; }
+  Applier& applier() { return applier_; }
+
+  // ---- the host's thread ----
+  /// Puts the database where the log says that it must be, and readies the replica. Before anything else.
+  Result<void> recover(Journal& journal, const std::optional<paxos::Config>& first, bool alone,
+                       const paxos::Options& consensus);
+  void start();
+  void step(paxos::Input input);
+  void take_requests();
+  /// What the last steps changed is shown to other threads; before any message of those steps leaves.
+  void finish_turn();
+  void tick();
+  paxos::Time next_wakeup() const;
+  void serve(const paxos::ServeLearn& wanted, paxos::Chosen found);
+  void on_snapshot(const SnapshotMessage& message);
+  void floor_kept();  // the log has given up what a snapshot replaces
+  void fail_with(const Error& error);
+  void stop_requests();
+  void stop_answers();
+  bool at_rest() const;
+  const paxos::Replica& replica() const { return *replica_; }
+
+  paxos::Time scheduled = paxos::kNever;  // the host's: when it will be looked at
+  bool touched = false;                   // the host's: stepped in this turn
+
+ private:
+  struct Proposal {
+    Bytes command;
+    Done done;
+    uint64_t cost() const;
+  };
+  /// A snapshot that comes from another member.
+  struct Fetch {
+    paxos::ReplicaId from;
+    paxos::SnapshotMeta meta;
+    Bytes after;                      // the next piece follows it
+    bool begun = false, all = false;  // asking; all pieces came
+    size_t staging = 0;               // pieces on their way into the database
+    paxos::Time asked = paxos::kNever;
+    int unanswered = 0;
+    paxos::Time adopt_again = paxos::kNever;  // the disk was full
+  };
+
+  Result<void> refusal(size_t bytes) const;
+  void take_out();
+  void finish_outcomes();
+  void release_reads();
+  void take_proposals();
+  void handle(paxos::Event& event);
+  void begin_fetch(const paxos::FetchSnapshot& wanted);
+  void ask_for_piece();
+  void take_piece(const SnapshotPiece& piece);
+  void complete_fetch();
+  void end_fetch(bool installed, const std::string& why);
+  void on_worker(std::function<Result<void>()> work, std::function<void(Result<void>)> then);
+  void offer_snapshot(paxos::ReplicaId to, Slot first);
+  void send_piece(const SnapshotGet& get);
+
+  Driver& driver_;
+  const paxos::GroupId id_;
+  const paxos::ReplicaId self_;
+  const std::string name_;
+  const GroupOptions options_;
+  Database& database_;
+  StateMachine& machine_;
+  Workers& bulk_;
+  Logger& logger_;
+  Applier applier_;
+
+  // Shown to all threads.
+  std::atomic<bool> failed_ = false, stopping_ = false, log_full_ = false;
+  std::atomic<uint64_t> leader_ = 0;
+  std::atomic<uint64_t> unanswered_bytes_ = 0;  // of proposals: queued, in the log, being applied
+  std::atomic<int64_t> lease_end_ns_ = INT64_MIN;
+  std::atomic<uint64_t> lead_slot_ = UINT64_MAX;  // applied, the state holds what was acknowledged before this leader
+
+  mutable std::mutex mutex_;  // other threads against the host's; guards the block below
+  std::vector<Proposal> proposals_;
+  std::vector<ReadDone> reads_;
+  std::optional<Error> failure_, cause_;
+
+  // The host's thread only.
+  std::optional<paxos::Replica> replica_;
+  paxos::Output output_;
+  std::vector<Proposal> waiting_;  // for room in the replica's window; from waiting_first_ on
+  size_t waiting_first_ = 0;
+  paxos::Time leaderless_ = paxos::kNever;  // proposals wait for a leader since then
+  uint64_t next_tag_ = 1;
+  std::unordered_map<uint64_t, Done> proposed_;                                    // by tag
+  std::unordered_map<uint64_t, ReadDone> asked_;                                   // by tag
+  std::unordered_map<uint64_t, std::function<void(Result<void>)>> reconfiguring_;  // by tag
+  std::multimap<Slot, ReadDone> reads_at_;                                         // until so much is applied
+  std::vector<std::pair<Slot, Done>> answers_;
+  Slot trimmed_;
+  std::optional<Fetch> fetch_;
+
+  SnapshotInstall install_;  // where the applier runs
+  std::mutex source_mutex_;  // workers against each other
+  SnapshotSource source_;
+  paxos::Time source_check_ = paxos::kNever;  // the host's thread only
+};
+
+}  // namespace hailstone::replica

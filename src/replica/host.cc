@@ -195,10 +195,7 @@ void HostImpl::start() {
                             },
                         .full =
                             [this](bool full) {
-                              for (auto& [id, group] : groups_) {
-                                group->log_full(full);
-                                if (full) group->applier().want_flush();  // flushed databases let old segments go
-                              }
+                              for (auto& [id, group] : groups_) group->log_full(full);
                               change([&] { log_full_ = full; });
                               changed_.notify_all();
                             },

@@ -121,6 +121,17 @@ void HostedGroup::resign(ReplicaId to) {
   });
 }
 
+/// Nobody is made to wait for an operator: what was proposed is done when there is room.
+void HostedGroup::log_full(bool full) {
+  log_full_ = full;
+  if (!full) return;
+  applier_.want_flush();  // flushed databases let old segments go
+  driver_.post(*this, [this] {
+    for (auto& [tag, done] : std::exchange(proposed_, {}))
+      done(fail(Code::Timeout, "disk full: the command waits for room in the log, and is done when there is"));
+  });
+}
+
 std::optional<Error> HostedGroup::cause() const {
   const std::lock_guard hold(mutex_);
   return cause_;

@@ -55,7 +55,7 @@ class HostedGroup final : public Group {
   /// Changes of members, and handing over: on the host's thread, soon.
   void reconfigure(paxos::Config next, std::function<void(Result<void>)> done);
   void resign(paxos::ReplicaId to);
-  void log_full(bool full) { log_full_ = full; }
+  void log_full(bool full);
   void stopping() { stopping_ = true; }
   std::optional<Error> cause() const;  // what it failed with
   paxos::GroupId id() const { return id_; }

@@ -58,6 +58,17 @@ Result<std::vector<net::PeerAddress>> parse_members(const std::vector<std::strin
   return out;
 }
 
+std::string group_directory(const Settings& settings, uint64_t group) {
+  return fmt::format("{}/group-{}", settings.data, group);
+}
+
+Result<std::unique_ptr<replica::Database>> open_database(disk::Disk& disk, const Settings& settings, uint64_t group,
+                                                         size_t members, Logger& logger) {
+  const replica::RocksOptions options{.directory = group_directory(settings, group), .verify = true};
+  if (members == 1) return replica::open_rocks_database(disk, options);
+  return replica::open_or_replace_rocks_database(disk, options, logger);
+}
+
 struct Served {
   std::unique_ptr<replica::Database> database;
   std::unique_ptr<RegisterMachine> machine;
@@ -242,18 +253,24 @@ Result<void> run(const Settings& settings, const replica::WardReporter& supervis
   if (members.size() > 1) options.journal.damage = replica::JournalOptions::Damage::Salvage;
   options.consensus.grant_ns = settings.grant_ms * 1'000'000;
   options.consensus.heartbeat_ns = settings.heartbeat_ms * 1'000'000;
+  // Damage that is met while it runs: the next life sets the database aside, and the others give it again.
+  options.on_failed = [&](GroupId id, const Error& cause) {
+    if (cause.code == Code::Corrupt)
+      static_cast<void>(replica::mark_rocks_database_damaged(*disk, group_directory(settings, id.value)));
+    logger.error("giving_up", {{"group", id.value}, {"error", cause.message}});
+    _exit(1);
+  };
   TRY(const auto host, replica::Host::open(*disk, clock, &transport, options, logger));
   transport.attach(*net, *host);
 
   paxos::Config first{.epoch = 1, .voters = {}};
   for (const auto& member : members) first.voters.push_back({.id = replica::replica_of(member.id)});
   for (size_t i = 0; i < groups.size(); ++i) {
-    const std::string directory = fmt::format("{}/group-{}", settings.data, i);
     groups[i].machine = std::make_unique<RegisterMachine>();
     if (settings.store == "memory") {
       groups[i].database = replica::make_memory_database();
     } else {
-      TRY(groups[i].database, replica::open_rocks_database(*disk, {.directory = directory}));
+      TRY(groups[i].database, open_database(*disk, settings, i, members.size(), logger));
     }
     TRY(groups[i].group,
         host->add_group(GroupId(i), *groups[i].database, *groups[i].machine,

@@ -87,6 +87,10 @@ class HostImpl final : public Host, public Driver {
     if (options_.on_event) options_.on_event(group.id(), event);
   }
 
+  void failed(HostedGroup& group, const Error& cause) override {
+    if (options_.on_failed) options_.on_failed(group.id(), cause);
+  }
+
   template <class Change>
   void change(Change&& change) {
     bool first;

@@ -39,6 +39,8 @@ struct HostOptions {
   size_t bulk_threads = 2;  // flushes, and snapshots for others
   /// Told on the host's thread: roles, configurations, faults. Keep it short.
   std::function<void(paxos::GroupId, const paxos::Event&)> on_event;
+  /// The group has stopped for good, in this process life. Corrupt: its database is damaged.
+  std::function<void(paxos::GroupId, const Error&)> on_failed;
 };
 
 /// What is known of a group here, at one moment.

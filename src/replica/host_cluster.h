@@ -83,7 +83,8 @@ class Member final : public Transport {
       if (member.store == MemberOptions::Store::Memory) {
         databases_.push_back(make_memory_database());
       } else {
-        auto opened = open_rocks_database(disk_, {.directory = fmt::format("db-{}", i), .memtable_bytes = 1 << 20});
+        auto opened = open_or_replace_rocks_database(
+            disk_, {.directory = fmt::format("db-{}", i), .memtable_bytes = 1 << 20, .verify = true}, logger_);
         ASSERT_TRUE(opened) << opened.error().message;
         databases_.push_back(std::move(*opened));
       }

@@ -568,16 +568,16 @@ void HostedGroup::fail_with(const Error& error) {
   failure.code = Code::Io;
   {
     const std::lock_guard hold(mutex_);
-    if (!failure_) {
-      failure_ = failure;
-      cause_ = error;
-    }
+    if (failure_) return;
+    failure_ = failure;
+    cause_ = error;
   }
   failed_ = true;
   lease_end_ns_ = INT64_MIN;
   fetch_.reset();
   stop_requests();
   stop_answers();
+  driver_.failed(*this, error);
 }
 
 /// What was not proposed is refused.

@@ -35,6 +35,7 @@ class Driver {
   virtual void send_snapshot(paxos::ReplicaId to, const SnapshotMessage& message) = 0;
   virtual LogJob& job() = 0;  // what this turn wants of the log
   virtual void event(HostedGroup& group, const paxos::Event& event) = 0;
+  virtual void failed(HostedGroup& group, const Error& cause) = 0;
   virtual void drain() = 0;
 };
 

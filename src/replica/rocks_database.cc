@@ -183,6 +183,7 @@ class RocksDatabase final : public Database {
     TRY_DO(result_of(status));
     room_.open();
     listener_->raise(db_->GetLatestSequenceNumber());  // without a WAL, what it opened with is in its tables
+    if (options.verify) TRY_DO(result_of(db_->VerifyChecksum()));
     return load_current();
   }
 
@@ -359,6 +360,8 @@ class RocksDatabase final : public Database {
   std::atomic<uint64_t> changes_ = 0;
 };
 
+std::string damage_mark(const std::string& directory) { return directory + ".damaged"; }
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> open_rocks_database(disk::Disk& disk, const RocksOptions& options) {
@@ -367,6 +370,35 @@ Result<std::unique_ptr<Database>> open_rocks_database(disk::Disk& disk, const Ro
   auto opened = database->open(options);
   if (!opened) return std::unexpected(std::move(opened).error().within(options.directory));
   return database;
+}
+
+Result<std::unique_ptr<Database>> open_or_replace_rocks_database(disk::Disk& disk, const RocksOptions& options,
+                                                                 Logger& logger) {
+  const std::string mark = damage_mark(options.directory);
+  TRY(const bool marked, disk.exists(mark));
+  if (!marked) {
+    auto opened = open_rocks_database(disk, options);
+    if (opened || opened.error().code != Code::Corrupt) return opened;
+    logger.error("database_damaged", {{"error", opened.error().message}});
+    TRY_DO(mark_rocks_database_damaged(disk, options.directory));  // so that a crash in between is no third state
+  }
+  std::string aside;
+  for (int n = 1;; ++n) {
+    aside = fmt::format("{}.damaged-{}", options.directory, n);
+    TRY(const bool there, disk.exists(aside));
+    if (!there) break;
+  }
+  TRY_DO(disk.make_directories(aside));
+  TRY_DO(disk.make_directories(options.directory));
+  TRY(const auto names, disk.list(options.directory));
+  for (const std::string& name : names) TRY_DO(disk.rename(options.directory + "/" + name, aside + "/" + name));
+  TRY_DO(disk.remove(mark));
+  logger.error("database_set_aside", {{"damaged", aside}});
+  return open_rocks_database(disk, options);
+}
+
+Result<void> mark_rocks_database_damaged(disk::Disk& disk, const std::string& directory) {
+  return disk::write_file_atomic(disk, damage_mark(directory), "damage was met while it was in use\n");
 }
 
 }  // namespace hailstone::replica

@@ -65,6 +65,18 @@ TEST_F(SnapshotTest, AMemberThatLostItsDatabaseGetsItAgain) {
   converge(count_);
 }
 
+TEST_F(SnapshotTest, AMemberWithADamagedDatabaseGetsItAgain) {
+  push_past(Slot(500));
+  converge(count_);
+  members_[1].drain();
+  for (const auto& name : *members_[1].disk().list("db-0"))
+    if (name.ends_with(".sst")) ASSERT_TRUE(members_[1].disk().flip("db-0/" + name, 2000));
+  start(1);
+  must(0, "z"), ++count_;
+  converge(count_);
+  EXPECT_TRUE(*members_[1].disk().exists("db-0.damaged-1"));
+}
+
 TEST_F(SnapshotTest, ATransferGoesOnWhereItWasCutOff) {
   push_past(Slot(100));
   members_[2].stop();

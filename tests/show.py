@@ -26,6 +26,7 @@ ITEMS = {
     "fuzz": "ten minutes of every fuzz target: no crash, leak or hang",
     "golden": "the consensus core in situations written down message by message",
     "sim": "the consensus core under every fault in virtual time, and the bugs planted in it",
+    "paxos-faults": "three real nodes under kill -9, SIGSTOP, cut links and lost hosts: linearizable, and back in time",
     "readme": "a clean clone, the two commands, the five-minute session",
 }
 

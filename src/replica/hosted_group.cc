@@ -22,8 +22,8 @@ constexpr int kPieceTries = 5;
 constexpr size_t kStagingMax = 3;
 /// How often a snapshot that the disk had no room for is tried again.
 constexpr int64_t kAdoptRetryNs = 200'000'000;
-/// Proposals wait so long for somebody to lead.
-constexpr int64_t kLeaderWaitNs = 3'000'000'000;
+/// Proposals wait so long for somebody to lead: an election takes less, unless a lease must run out first.
+constexpr int64_t kLeaderWaitNs = 1'500'000'000;
 
 std::unexpected<Error> not_leading(ReplicaId leader) {
   return fail(Code::Unavailable,

@@ -1,0 +1,191 @@
+"""Three real register nodes under load, each in its own network namespace: kill -9, SIGSTOP, cut links, lost hosts, hand-overs,
+rolling restarts. The clients' history must be linearizable, and service must come back after each fault in its time."""
+import contextlib
+import os
+import random
+import signal
+import statistics
+import tempfile
+import threading
+import time
+
+from . import register
+from .register import OK, PUT, Cluster, Gone, History, Writer, build, sized
+
+GRANT_S = 1.0
+
+
+def first_write(cluster, value, gone=(), patience=15):
+    """Seconds until a node acknowledges a write. All are asked again and again, at the same time, but for those that are gone."""
+    began = time.monotonic()
+    done = threading.Event()
+    took = []
+
+    def ask(i):
+        connection = None
+        while not done.is_set() and time.monotonic() - began < patience:
+            try:
+                connection = connection or register.Connection(cluster.client_address(i), 5)
+                kind, _ = connection.call(PUT, sized(b"probe") + sized(value))
+                if kind == OK:
+                    took.append(time.monotonic() - began)
+                    done.set()
+            except Gone:
+                connection = None
+            time.sleep(0.002)
+
+    askers = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(cluster.count) if i not in gone]
+    for asker in askers:
+        asker.start()
+    assert done.wait(patience), f"no write for {patience} s after {value.decode()}"
+    return min(took)
+
+
+def settle(cluster):
+    """Everybody is up, and a restarted one has waited out the leases that its former life may have granted."""
+    for i in range(cluster.count):
+        if cluster.supervisors[i] is None:
+            cluster.start(i)
+    cluster.wait_for_leader()
+    time.sleep(GRANT_S * 1.3)
+
+
+def under_load(cluster, seconds, seed):
+    rng = random.Random(seed)
+    done, slowest = {}, 0.0
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        kind = rng.choice(["kill-leader", "kill-any", "kill-two", "vanish", "stop", "stop-long", "cut-both", "cut-in", "cut-out",
+                           "power-cut", "hand-over"])
+        victim = rng.randrange(cluster.count)
+        leader = cluster.leader()
+        if kind == "kill-leader" and leader is not None:
+            victim = leader
+        others = [i for i in range(cluster.count) if i != victim]
+        limit = 2 * GRANT_S + 2
+        if kind in ("kill-leader", "kill-any"):
+            cluster.kill(victim)
+        elif kind == "kill-two":
+            cluster.kill(victim)
+            cluster.kill(others[0])
+        elif kind == "vanish":
+            cluster.vanish(victim)
+        elif kind in ("stop", "stop-long"):
+            pid = cluster.process(victim)
+            if pid:
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(rng.uniform(0.05, 0.5) if kind == "stop" else rng.uniform(1.5, 4) * GRANT_S)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+        elif kind.startswith("cut"):
+            for other in others:
+                if kind != "cut-in":
+                    cluster.cut(victim, other)
+                if kind != "cut-out":
+                    cluster.cut(other, victim)
+        elif kind == "power-cut":
+            for i in range(cluster.count):
+                if cluster.supervisors[i]:
+                    cluster.vanish(i)
+            for i in range(cluster.count):
+                cluster.start(i)
+            limit += 3
+        elif leader is not None:
+            with contextlib.suppress(Gone):
+                cluster.resign(leader)
+        took = first_write(cluster, b"%s-%d" % (kind.encode(), sum(done.values())), gone=[victim] if kind.startswith("cut") else [])
+        slowest = max(slowest, took)
+        assert took < limit, f"{kind}: no write for {took:.1f} s"
+        time.sleep(rng.uniform(0, 1.0))
+        cluster.mend()
+        for i in range(cluster.count):
+            if cluster.supervisors[i] is None or cluster.supervisors[i].poll() is not None:
+                cluster.start(i)
+        done[kind] = done.get(kind, 0) + 1
+        time.sleep(rng.uniform(0, 0.5))
+    return done, slowest
+
+
+def gaps(acknowledged, begin, end):
+    """The longest time without an acknowledged write within the interval, and the sum of those that are no mere jitter."""
+    times = [begin, *[t for t in acknowledged if begin <= t <= end], end]
+    steps = [b - a for a, b in zip(times, times[1:])]
+    return max(steps), sum(step for step in steps if step > 0.015)
+
+
+def run(quick=False):
+    build()
+    with tempfile.TemporaryDirectory() as base, Cluster(base + "/cluster") as cluster:
+        # Elections without a fault: none while idle, none under load.
+        before = cluster.elections()
+        time.sleep(10 if quick else 600)
+        assert cluster.elections() == before, "an election in an idle cluster"
+        with History(cluster, clients=16, seed=5) as load:
+            time.sleep(10 if quick else 600)
+        assert cluster.elections() == before, "an election in a loaded cluster without a fault"
+        print(f"  {'20 s' if quick else '20 min'} idle and loaded: no election; {len(load.lines)} operations", flush=True)
+
+        # kill -9 of the leader's process.
+        took = []
+        for number in range(5 if quick else 50):
+            settle(cluster)
+            leader = cluster.wait_for_leader()
+            with contextlib.suppress(Gone):
+                Writer(cluster, first=leader).call(PUT, sized(b"probe") + sized(b"before"))
+            cluster.kill(leader)
+            took.append(first_write(cluster, b"kill-%d" % number, gone=[leader]))
+        killed = f"fail-over after kill -9: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}"
+        print("  " + killed, flush=True)
+        assert statistics.median(took) <= 0.150 and max(took) <= 0.400, killed
+
+        # The leader's host is cut off.
+        took = []
+        for number in range(2 if quick else 10):
+            settle(cluster)
+            leader = cluster.wait_for_leader()
+            for other in range(cluster.count):
+                if other != leader:
+                    cluster.cut(leader, other)
+                    cluster.cut(other, leader)
+            took.append(first_write(cluster, b"cut-%d" % number, gone=[leader]))
+            cluster.mend()
+        vanished = f"host cut off: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}"
+        print("  " + vanished, flush=True)
+        assert max(took) <= GRANT_S + 0.100, vanished
+
+        # Planned hand-over, and a restart of all three, one after the other.
+        settle(cluster)
+        with History(cluster, clients=8, seed=6) as load:
+            time.sleep(1)
+            longest = []
+            for _ in range(3 if quick else 20):
+                begin = time.monotonic()
+                cluster.resign(cluster.wait_for_leader())
+                time.sleep(0.5)
+                longest.append(gaps(load.acknowledged, begin, time.monotonic())[0])
+            begin = time.monotonic()
+            for i in range(cluster.count):
+                cluster.end(i)
+                cluster.start(i)
+                while True:  # it has caught up when it answers like the others
+                    with contextlib.suppress(Gone, IndexError):
+                        if "leader" in cluster.status(i):
+                            break
+                    time.sleep(0.02)
+                time.sleep(GRANT_S * 1.3)
+            without = gaps(load.acknowledged, begin, time.monotonic())
+        load.check(base + "/handover.history")
+        planned = (f"hand-over: write gap median {statistics.median(longest) * 1000:.0f} ms, max {max(longest) * 1000:.0f} ms; "
+                   f"rolling restart of three: {without[1] * 1000:.0f} ms without writes in all, {without[0] * 1000:.0f} ms at once")
+        print("  " + planned, flush=True)
+
+        # Everything, under load.
+        settle(cluster)
+        with History(cluster, clients=8, seed=7) as load:
+            faults, slowest = under_load(cluster, 40 if quick else 1800, seed=7)
+        verdict = load.check(base + "/faults.history")
+        total = sum(faults.values())
+        print(f"  {total} faults {faults}; slowest return {slowest:.2f} s; {len(load.lines)} operations: {verdict}", flush=True)
+        assert statistics.median(longest) <= 0.020, planned
+        assert without[1] < 0.100, planned
+    return f"{killed}; {vanished}; {planned}; {total} faults, {len(load.lines)} operations, linearizable"

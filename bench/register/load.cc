@@ -123,7 +123,9 @@ class Load {
     conn.began = Clock::now();
     const uint64_t number = conn.calls++ * 7919 + static_cast<uint64_t>(&conn - conns_.data()) * 104729;
     const std::string key = fmt::format("key-{:08}", number % settings_.keys);
-    send(conn, conn.client->call(settings_.operation == "put" ? Call::Put : Call::Get, key, value_));
+    // The first call of a connection writes: that finds the leader.
+    const bool write = settings_.operation == "put" || conn.calls == 1;
+    send(conn, conn.client->call(write ? Call::Put : Call::Get, key, value_));
   }
 
   void send(Conn& conn, const Bytes& bytes) {
@@ -159,7 +161,7 @@ class Load {
       }
       case Client::Event::Elsewhere:
         if (conn.client->elsewhere && ports_.contains(conn.client->elsewhere))
-          return connect(i, conn.client->elsewhere);
+          return conn.calls = 0, connect(i, conn.client->elsewhere);
         ++failures_;
         return call(conn);
       case Client::Event::Failed:

@@ -138,7 +138,7 @@ struct Request {
   bool open = true;
   size_t operation = 0;  // in the history
   Command command;
-  uint32_t target = 0;
+  uint32_t target = 0, tries = 0;
   int64_t deadline = 0;
   bool may_be_done = false;  // a proposal was taken whose end is not known
 };
@@ -153,6 +153,7 @@ class World {
         client_random_(seed, "client"),
         fault_random_(seed, "fault"),
         clock_random_(seed, "clock"),
+        rest_random_(seed, "rest"),
         seed_(seed) {}
 
   RunReport run();
@@ -201,6 +202,10 @@ class World {
   void deliver(uint64_t request, uint32_t target);
   void answer(uint64_t request, bool refused, uint64_t value, const Node& node);
   void retry(uint64_t request, int64_t delay);
+  /// Where a client goes that was sent to `leader`, or to nobody.
+  uint32_t hinted(ReplicaId leader) {
+    return static_cast<uint32_t>(leader ? leader.value - 1 : client_random_.below(nodes_.size()));
+  }
   void give_up(uint64_t request);
   bool serve_read(Node& node, uint32_t group, uint64_t request);
 
@@ -215,11 +220,14 @@ class World {
   Slot last_chosen(uint32_t group) const;
   void heal();
   bool at_rest();
+  bool run_until(int64_t bound, const std::function<bool()>& reached);
+  bool all_rest();
+  void check_rest();
 
   Recipe recipe_;
   Trace trace_;
   Scheduler scheduler_;
-  Random network_, disk_random_, client_random_, fault_random_, clock_random_;
+  Random network_, disk_random_, client_random_, fault_random_, clock_random_, rest_random_;
   uint64_t seed_;
   std::vector<Node> nodes_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;
@@ -271,6 +279,7 @@ void World::boot(Node& node, uint32_t group) {
   options.lease_reads = recipe_.lease_reads;
   options.checksum_every = recipe_.checksum_every;
   options.trim_lag_max = recipe_.trim_lag_max;
+  options.rest_after_ns = recipe_.rest_after_ns;
   options.tail_bytes = 4096;
   options.seed = seed_;
   host.replica.emplace(options, std::move(boot), local(node));
@@ -283,6 +292,13 @@ void World::crash(Node& node) {
   ++node.life;
   ++report_.crashes;
   note("node {} crashes", node.id.value);
+  // The others may see their connections break, or nothing at all.
+  if (rest_random_.chance(0.5))
+    scheduler_.after(rest_random_.exponential(1'000'000), [this, who = node.id] {
+      for (Node& other : nodes_)
+        for (uint32_t group = 0; other.up && other.id != who && group < recipe_.groups; ++group)
+          step(other, group, PeerDown{.who = who});
+    });
   for (Host& host : node.hosts) {
     // The log is written in order: of what was not synced any prefix may have arrived.
     uint64_t survive = disk_random_.below(host.pending.size() + 1);
@@ -360,6 +376,7 @@ std::string summary(const Message& message) {
 
 void World::transmit(const Message& message) {
   if (trace_ == Trace::Messages) note("{}", summary(message));
+  ++report_.messages;
   mix(message.from.value << 32 | message.to.value << 8 | message.body.index());
   if (message.to.value == 0 || message.to.value > nodes_.size()) return;
   if (!reachable(message.from, message.to) || network_.chance(faults_ ? recipe_.loss : 0)) return;
@@ -420,7 +437,7 @@ void World::handle(Node& node, uint32_t group, Output& output) {
         break;
       }
       case paxos::Outcome::Result::NotLeader:
-        if (outcome.leader) requests_[request].target = static_cast<uint32_t>(outcome.leader.value - 1);
+        requests_[request].target = hinted(outcome.leader);
         retry(request, 5'000'000);
         break;
       case paxos::Outcome::Result::Busy:
@@ -441,7 +458,7 @@ void World::handle(Node& node, uint32_t group, Output& output) {
       violation(fmt::format("node {} group {}: a read that began when slot {} was chosen may be served at {}",
                             node.id.value, group, floor.value, read.index.value));
     if (!read.ok) {
-      if (read.leader) requests_[request].target = static_cast<uint32_t>(read.leader.value - 1);
+      requests_[request].target = hinted(read.leader);
       retry(request, 10'000'000);
     } else if (host.at.upto >= read.index) {
       answer(request, false, host.state.get(requests_[request].command.key), node);
@@ -634,12 +651,13 @@ void World::deliver(uint64_t id, uint32_t target) {
   }
   Host& host = node.hosts[request.group];
   // Nothing comes back from a node that is stuck: try another after a while.
-  scheduler_.after(recipe_.client_timeout_ns / 3, [this, id] {
-    Request& mine = requests_[id];
-    if (!mine.open) return;
-    mine.target = static_cast<uint32_t>(client_random_.below(nodes_.size()));
-    client_try(id);
-  });
+  scheduler_.after(std::min<int64_t>(recipe_.client_timeout_ns / 3, 1'000'000'000),
+                   [this, id, tries = ++request.tries] {
+                     Request& mine = requests_[id];
+                     if (!mine.open || mine.tries != tries) return;
+                     mine.target = static_cast<uint32_t>(client_random_.below(nodes_.size()));
+                     client_try(id);
+                   });
   if (request.command.kind == Kind::Read) {
     if (serve_read(node, request.group, id)) return;
     const uint64_t tag = next_tag_++;
@@ -929,8 +947,8 @@ bool World::at_rest() {
   for (uint32_t group = 0; group < recipe_.groups; ++group) {
     const Node* leader = nullptr;
     for (const Node& node : nodes_)
-      if (const Host& host = node.hosts[group];
-          host.replica && host.replica->role() == Role::Leader && host.replica->may_read(local(node)))
+      if (const Host& host = node.hosts[group]; host.replica && host.replica->role() == Role::Leader &&
+                                                (host.replica->may_read(local(node)) || host.replica->resting()))
         leader = &node;
     if (!leader && !recipe_.lease_reads)
       for (const Node& node : nodes_)
@@ -942,6 +960,91 @@ bool World::at_rest() {
       if (config.is_voter(node.id) && node.hosts[group].at.upto < last) return false;
   }
   return true;
+}
+
+bool World::run_until(int64_t bound, const std::function<bool()>& reached) {
+  const int64_t end = now() + bound;
+  while (report_.violation.empty() && now() < end && !reached()) {
+    const int64_t until = now() + 100'000'000;
+    while (scheduler_.step(until) && report_.violation.empty()) {
+    }
+  }
+  return reached();
+}
+
+// Nobody who is up has a timer, and every group has a leader that its members follow.
+bool World::all_rest() {
+  for (uint32_t group = 0; group < recipe_.groups; ++group) {
+    size_t leaders = 0;
+    for (const Node& node : nodes_) {
+      const Host& host = node.hosts[group];
+      if (!host.replica || host.replica->role() == Role::Removed || !host.replica->config().epoch) continue;
+      // A learner has no timers, and need not know that it rests.
+      if (host.replica->config().is_voter(node.id) && !host.replica->resting()) return false;
+      if (host.replica->next_wakeup() != kNever) return false;
+      leaders += host.replica->role() == Role::Leader ? 1 : 0;
+    }
+    if (leaders != 1) return false;
+  }
+  return true;
+}
+
+// With nothing to do all groups rest, and say nothing; whatever is asked then is done, though a leader may have died
+// meanwhile; and one that restarts finds its leader without an election.
+void World::check_rest() {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const auto states = [&] {
+    std::string text;
+    for (const Node& node : nodes_)
+      for (uint32_t group = 0; group < recipe_.groups; ++group)
+        if (const Host& host = node.hosts[group]; host.replica)
+          text += fmt::format("\n  group {} {}", group, host.replica->describe());
+    return text;
+  };
+  run_until(20 * kSecond, [] { return false; });  // slow messages of before may still wake them
+  if (!run_until(20 * kSecond, [&] { return all_rest(); })) return violation("groups do not rest:" + states());
+  run_until(kSecond, [] { return false; });
+  const uint64_t messages = report_.messages;
+  run_until(10 * kSecond, [] { return false; });
+  if (report_.messages != messages || !all_rest()) return violation("groups that rest are not quiet:" + states());
+  // A node that leads, or that does not, is lost; only where the others of each group are enough.
+  Node& victim = nodes_[rest_random_.below(nodes_.size())];
+  bool spared = rest_random_.chance(0.2), leads = false;
+  for (uint32_t group = 0; group < recipe_.groups; ++group) {
+    const Replica& replica = *victim.hosts[group].replica;
+    leads |= replica.role() == Role::Leader;
+    spared |= replica.config().is_voter(victim.id) && replica.config().voters.size() < 3;
+  }
+  const uint64_t elections = report_.elections;
+  if (!spared) {
+    crash(victim);
+    run_until(rest_random_.exponential(kSecond), [] { return false; });
+    if (!leads && rest_random_.chance(0.5)) {
+      victim.up = true;
+      for (uint32_t group = 0; group < recipe_.groups; ++group) boot(victim, group);
+      if (!run_until(10 * kSecond, [&] { return all_rest(); }))
+        return violation("groups do not rest again when a member has restarted:" + states());
+      if (report_.elections != elections) return violation("a member that restarts at rest makes an election");
+    }
+  }
+  const size_t asked = requests_.size();
+  recipe_.operations += 2 * recipe_.clients;
+  recipe_.client_timeout_ns = 30 * kSecond;
+  for (uint64_t client = 1; client <= recipe_.clients; ++client) client_start(client);
+  const auto served = [&] {
+    return started_ >= recipe_.operations &&
+           std::ranges::none_of(requests_, [](const Request& request) { return request.open; });
+  };
+  run_until(60 * kSecond, served);
+  for (size_t i = asked; i < requests_.size(); ++i)
+    if (requests_[i].open || report_.history[requests_[i].operation].outcome != Outcome::Ok)
+      return violation("a group that rests does not wake for a client:" + states());
+  if (!victim.up) {
+    victim.up = true;
+    for (uint32_t group = 0; group < recipe_.groups; ++group) boot(victim, group);
+  }
+  if (!run_until(30 * kSecond, [&] { return at_rest() && all_rest(); }))
+    violation("groups do not rest again:" + states());
 }
 
 RunReport World::run() {
@@ -989,6 +1092,7 @@ RunReport World::run() {
         states += fmt::format("\n  group {} {}", group, node.hosts[group].replica->describe());
     violation("not at rest 30 s after the last fault:" + states);
   }
+  if (report_.violation.empty() && recipe_.rest_after_ns) check_rest();
   report_.events = scheduler_.events();
   report_.virtual_ns = now();
   if (report_.violation.empty()) {
@@ -1038,6 +1142,10 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members) {
   recipe.damage_every_ns = every(0.3);
   recipe.blackout_every_ns = every(0.1);
   recipe.fault_mean_ns = 100'000'000 + static_cast<int64_t>(random.below(1'000'000'000));
+  if (random.chance(0.5)) {
+    recipe.rest_after_ns = 20'000'000 + static_cast<int64_t>(random.below(400'000'000));
+    if (random.chance(0.5)) recipe.think_ns = 400'000'000;
+  }
   return recipe;
 }
 

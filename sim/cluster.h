@@ -29,6 +29,7 @@ struct Recipe {
   uint32_t snapshot_every = 40;  // slots
   uint32_t checksum_every = 8;
   uint64_t trim_lag_max = 30;
+  int64_t rest_after_ns = 0;
 
   int64_t delay_min_ns = 200'000, delay_mean_ns = 1'000'000;
   double loss = 0.01, duplicate = 0.01, slow_message = 0.01;  // slow: a hundred times the delay
@@ -45,7 +46,8 @@ struct Recipe {
 
 struct RunReport {
   std::string violation;  // empty: none
-  uint64_t operations = 0, unknown = 0, reads_local = 0, slots = 0, elections = 0, crashes = 0, events = 0;
+  uint64_t operations = 0, unknown = 0, reads_local = 0, slots = 0, elections = 0, crashes = 0, events = 0,
+           messages = 0;
   int64_t virtual_ns = 0;
   uint64_t trace_hash = 0;  // of everything that happened
   History history;

@@ -40,7 +40,7 @@ MUTANTS = {
     "no-restart-wait": ("core.cc", "no_promise_before_ = boot.no_grants_outstanding || alone ? now : now + options_.grant_ns;", "no_promise_before_ = now;\n  (void)alone;", "a restarted replica forgets whom it granted"),
     "grant-ignored": ("acceptor.cc", "  return now_ < grant_.until && grant_.ballot.who != candidate;", "  return false;", "promises while a grant runs"),
     "grant-too-short": ("acceptor.cc", "grant_.until = std::max(grant_.until, now_ + options_.grant_ns);", "grant_.until = std::max(grant_.until, now_ + options_.grant_ns / 2);", "grants run out before the lease"),
-    "lease-survives-handoff": ("leader.cc", "  step_down(\"handed over\");\n", "  return;\n", "a leader reads on after it handed over"),
+    "lease-survives-handoff": ("leader.cc", "  step_down();\n  others_turn_until_ = now_ + options_.grant_ns;\n", "  return;\n", "a leader reads on after it handed over"),
     "lease-of-too-few": ("reads.cc", "stamps[config.lease_quorum() - 1]", "stamps[0] == kNever && stamps.size() > 1 ? stamps[config.lease_quorum() - 1 > 1 ? 1 : 0] : stamps[0]", "the leader's own grant is a lease"),
     "reads-before-own-slot": ("reads.cc", "now < lease_until_ && own_slot_ <= at_.upto;", "now < lease_until_;", "a new leader reads before it knows what was chosen"),
     "reads-unconfirmed": ("reads.cc", "    return found != peers_.end() && found->id == id && found->echoed >= stamp;", "    return found != peers_.end();", "a read-index without asking a quorum"),
@@ -61,6 +61,13 @@ MUTANTS = {
     "trims-unsaved": ("core.cc", "const Slot upto = std::min(snapshot_, floor);", "const Slot upto = at_.upto;\n  (void)floor;", "the log is trimmed before a snapshot has it"),
     "outcome-unchecked": ("leader.cc", "pending.digest == chosen.digest ? Outcome::Result::Chosen : Outcome::Result::Dropped", "Outcome::Result::Chosen", "whoever's value is chosen, the proposer is told it was his"),
     "time-falls": ("leader.cc", "  time_us_ = std::max(time_us_, request.time_us);", "  time_us_ = request.time_us;", "the log's time goes back with the leader's clock"),
+    "rest-in-flight": ("leader.cc", "  if (role_ == Role::Leader) active();\n  if (resting_) wake(Asker::Own);\n  for (Proposal", "  if (resting_ && role_ != Role::Leader) wake(Asker::Own);\n  for (Proposal", "a leader rests while something is in flight"),
+    "rest-behind": ("rest.cc", "following_ != promised_ || at_.upto != known_chosen_ || leader_end_ > at_.upto ||", "following_ != promised_ ||", "a follower rests though it is behind"),
+    "rest-unsaved": ("rest.cc", "  if (hard_dirty_) write_hard();\n  if (persisted_.next() != next_write_) return;\n  stand_at_", "  stand_at_", "a follower rests before it has made durable what is chosen"),
+    "rest-deaf": ("rest.cc", "  if (!is_live_voter(options_.self)) return poke();", "  if (asker == Asker::Own || !is_live_voter(options_.self)) return;", "a follower at rest does not wake for a request"),
+    "rest-deaf-leader": ("election.cc", "if (role_ == Role::Leader && (resting_ || rest_offer_)) active(); else if (resting_)", "if (role_ != Role::Leader && resting_)", "a leader at rest does not answer who asks for one"),
+    "rest-first-come": ("rest.cc", "  others_turn_until_ = now_ + (options_.grant_ns - options_.heartbeat_ns);\n", "", "who rests elects whoever asks first, though the leader lives"),
+    "rest-lease-kept": ("reads.cc", "now < lease_until_ && own_slot_", "(resting_ || now < lease_until_) && own_slot_", "a leader at rest reads under a lease that has run out"),
     "pending-config-ignored": ("election.cc", "  if (!all_quorums(pending, &Config::phase1_quorum, has)) return;\n  lead", "  lead", "a configuration that may be chosen is not asked"),
 }
 

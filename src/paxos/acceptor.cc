@@ -21,7 +21,7 @@ void Core::on_prepare(ReplicaId from, const Prepare& message) {
       now_ < no_promise_before_ || bound_by_grant(from))
     return send(from, Refuse{.promised = promised_});
   if (!again) {
-    if (role_ == Role::Leader) step_down("promised a higher ballot");
+    if (role_ == Role::Leader) step_down();
     abandon_candidacy();
     promised_ = message.ballot;
     following_ = {};
@@ -44,9 +44,9 @@ void Core::on_prepare(ReplicaId from, const Prepare& message) {
 }
 
 // An Accept of a ballot that may be obeyed makes its sender the leader here.
-void Core::obey(Ballot ballot, LifeId life) {
+void Core::obey(Ballot ballot, LifeId life, uint64_t stamp) {
   if (ballot > promised_) {
-    if (role_ == Role::Leader) step_down("another leads");
+    if (role_ == Role::Leader) step_down();
     promised_ = ballot;
     round_seen_ = std::max(round_seen_, ballot.round);
     write_hard();
@@ -56,15 +56,16 @@ void Core::obey(Ballot ballot, LifeId life) {
   if (following_ != ballot) {
     following_ = ballot;
     base_ = held_ = stored_ = leader_end_ = Slot(0);
-    stamp_to_echo_ = 0;
-    resent_ = false;
+    stamp_to_echo_ = rest_wanted_ = void_stamp_ = 0;
+    resent_ = resting_ = false;
   }
   failed_candidacies_ = 0;
   others_turn_until_ = Time{INT64_MIN};  // he has had it; from now on his grant binds
   if (grant_.ballot != ballot) grant_ = {.ballot = ballot, .life = life};
   grant_.life = life;
   grant_.until = std::max(grant_.until, now_ + options_.grant_ns);
-  schedule_candidacy(grant_.until);
+  // What was sent before the offer of rest that this replica took does not wake it.
+  if (!resting_ || stamp > stamp_to_echo_) schedule_candidacy(grant_.until);
   if (role_ != Role::Removed) set_role(Role::Follower, ballot.who);
 }
 
@@ -72,7 +73,7 @@ void Core::on_accept(ReplicaId from, Accept& message) {
   if (message.ballot.who != from) return;
   if (message.ballot < promised_) return send(from, Refuse{.promised = promised_});
   if (from == options_.self) return;
-  obey(message.ballot, message.life);
+  obey(message.ballot, message.life, message.stamp);
   base_ = std::max(base_, message.chosen);
   note_chosen(message.chosen, message.chosen_digest, message.ballot);
   leader_end_ = std::max(leader_end_, message.end);
@@ -150,9 +151,10 @@ void Core::on_handoff(ReplicaId from, const Handoff& message) {
 
 // The holder's process is gone: what it may have read, it read before.
 void Core::on_obituary(const Obituary& obituary) {
-  if (grant_.ballot.who != obituary.who || grant_.life != obituary.life || now_ >= grant_.until) return;
-  grant_.until = now_;
+  if (grant_.ballot.who != obituary.who || grant_.life != obituary.life || (now_ >= grant_.until && !resting_)) return;
+  grant_.until = std::min(grant_.until, now_);
   if (role_ != Role::Follower) return;
+  if (promised_.who == obituary.who) others_turn_until_ = Time{INT64_MIN};
   set_role(Role::Follower, ReplicaId(0));
   schedule_candidacy(now_);
 }

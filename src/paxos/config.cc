@@ -1,4 +1,4 @@
-// Who counts, and how that changes (consensus: "Reconfiguration" in README.md).
+// Who counts, and how that changes ("Members" in README.md).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,6 +33,7 @@ const Config& Core::config_naming(ReplicaId voter) const {
 
 void Core::reconfigure(Reconfigure& request) {
   Outcome refusal{.tag = request.tag, .result = Outcome::Result::Invalid, .leader = leader_};
+  if (role_ == Role::Leader) active();
   if (role_ != Role::Leader || resigning_) {
     refusal.result = Outcome::Result::NotLeader;
   } else if (room() == 0 || at_.upto < own_slot_) {
@@ -90,10 +91,11 @@ void Core::config_progress() {
     set_role(Role::Removed, leader_);
   }
   if (member && role_ == Role::Removed) set_role(Role::Follower, leader_);
-  if (!is_live_voter(options_.self))
-    stand_at_ = kNever;
-  else if (stand_at_ == kNever && role_ == Role::Follower && candidacy_.phase == Phase::None)
+  if (!is_live_voter(options_.self)) {
+    if (leader_ || !member) stand_at_ = kNever;
+  } else if (stand_at_ == kNever && role_ == Role::Follower && candidacy_.phase == Phase::None) {
     schedule_candidacy(std::max(grant_.until, now_ + options_.grant_ns));
+  }
   if (role_ != Role::Leader) return;
   refresh_peers();
   if (!is_live_voter(options_.self)) resign(ReplicaId(0));

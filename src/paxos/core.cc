@@ -41,6 +41,7 @@ Core::Core(const Options& options, Boot boot, Time now)
   const bool alone = at_.configs.size() == 1 && at_.configs[0].voters.size() == 1 && is_live_voter(options_.self);
   no_promise_before_ = boot.no_grants_outstanding || alone ? now : now + options_.grant_ns;
   schedule_candidacy(no_promise_before_);
+  if (was_member_ && !is_live_voter(options_.self) && options_.rest_after_ns) stand_at_ = now;
 }
 
 void Core::step(Time now, Input& input, Output& output) {
@@ -66,7 +67,7 @@ void Core::step(Time now, Input& input, Output& output) {
         }
         if constexpr (std::is_same_v<In, SnapshotInstalled>) on_snapshot_installed(in);
         if constexpr (std::is_same_v<In, PeerDown>) {
-          if (in.who == leader_ && role_ == Role::Follower && now_ >= grant_.until) schedule_candidacy(now_);
+          peer_down(in.who);
         }
         if constexpr (std::is_same_v<In, Obituary>) on_obituary(in);
         if constexpr (std::is_same_v<In, Reconfigure>) reconfigure(in);
@@ -85,6 +86,7 @@ void Core::tick() {
   if (candidacy_.phase != Phase::None) candidacy_tick();
   if (role_ == Role::Leader) leader_tick();
   if (ack_due_) acknowledge();
+  if (rest_wanted_ && rest_wanted_ == stamp_to_echo_) try_rest();
   learner_tick();
   reads_tick();
   if (role_ == Role::Follower && candidacy_.phase == Phase::None && now_ >= stand_at_) stand(true);
@@ -103,9 +105,15 @@ Time Core::next_wakeup() const {
   const auto at = [&](Time time) { next = std::min(next, time); };
   if (role_ == Role::Follower && candidacy_.phase == Phase::None) at(stand_at_);
   if (candidacy_.phase != Phase::None) at(candidacy_.retry);
-  if (role_ == Role::Leader)
-    for (const Peer& each : peers_) at(each.sent.ns == INT64_MIN ? now_ : each.sent + options_.heartbeat_ns);
-  if (role_ == Role::Leader && peers_.empty()) at(now_ + options_.heartbeat_ns);
+  if (role_ == Role::Leader && !resting_) {
+    for (const Peer& each : peers_)
+      if (!each.rests) at(each.sent.ns == INT64_MIN ? now_ : each.sent + options_.heartbeat_ns);
+    if (rest_offer_) at(rest_offer_until_);
+    if (peers_.empty() && options_.rest_after_ns) {
+      const Time due = active_at_ + options_.rest_after_ns;
+      at(due > now_ ? due : now_ + options_.heartbeat_ns);
+    }
+  }
   if (resigning_) at(resigning_->deadline);
   if (known_chosen_ > at_.upto && !installing_) at(std::max(now_, learn_sent_) + options_.heartbeat_ns);
   for (const auto& [id, forwarded] : forwarded_) at(forwarded.sent + 4 * options_.heartbeat_ns);
@@ -151,6 +159,7 @@ void Core::store(Record record, bool settled) {
 void Core::receive(Message& message) {
   if (message.to != options_.self || message.group != options_.group) return;
   const ReplicaId from = message.from;
+  if (!down_.empty()) std::erase(down_, from);
   std::visit(
       [&](auto& body) {
         using B = std::decay_t<decltype(body)>;
@@ -169,6 +178,8 @@ void Core::receive(Message& message) {
         if constexpr (std::is_same_v<B, ReadRequest>) on_read_request(from, body);
         if constexpr (std::is_same_v<B, ReadReply>) on_read_reply(from, body);
         if constexpr (std::is_same_v<B, Handoff>) on_handoff(from, body);
+        if constexpr (std::is_same_v<B, Rest>) on_rest(from, body);
+        if constexpr (std::is_same_v<B, Resting>) on_resting(from, body);
       },
       message.body);
 }
@@ -179,8 +190,17 @@ void Core::persisted(WriteId upto) {
   if (following_ && role_ != Role::Leader) ack_due_ = true;
 }
 
+// A follower whose grant has run out stands; one whose grant runs waits for that.
+void Core::peer_down(ReplicaId who) {
+  std::erase_if(down_, [&](ReplicaId id) { return id == who || !is_known_member(id); });
+  if (is_known_member(who)) down_.push_back(who);
+  if (who != leader_ || role_ != Role::Follower || (now_ < grant_.until && !resting_)) return;
+  if (promised_.who == who) others_turn_until_ = Time{INT64_MIN};
+  schedule_candidacy(std::max(now_, grant_.until));
+}
+
 void Core::stop(Fault::What what, Slot slot, std::string text) {
-  if (role_ == Role::Leader) step_down("stopped");
+  if (role_ == Role::Leader) step_down();
   abandon_candidacy();
   fail_reads();
   set_role(Role::Stopped, ReplicaId(0));
@@ -264,11 +284,12 @@ void Core::evict_tail() {
   tail_first_ = std::min(tail_first_, at_.upto.next());
   const Slot keep_from = applied_.next();
   while (tail_first_ < keep_from && tail_first_ <= at_.upto &&
-         (window_.data_bytes() + window_.count() * sizeof(Window::Cell) > options_.tail_bytes ||
+         (resting_ || window_.data_bytes() + window_.count() * sizeof(Window::Cell) > options_.tail_bytes ||
           !window_.find(tail_first_) || tail_first_.value + 2ull * options_.alpha < at_.upto.value)) {
     window_.erase(tail_first_);
     tail_first_ = tail_first_.next();
   }
+  if (resting_) window_.shrink();
 }
 
 // What must hold between steps, by its number in README.md.
@@ -290,6 +311,12 @@ void Core::check_invariants() const {
     for (size_t i = 1; i < pending_.size(); ++i) CHECK(pending_[i - 1].slot < pending_[i].slot);  // I6
   }
   CHECK(!may_read(now_) || (role_ == Role::Leader && own_slot_ <= at_.upto));  // I8
+  if (resting_) {                                                              // I14
+    CHECK(at_.upto == known_chosen_ && !blind_ && waiting_.empty() && !hard_dirty_);
+    for (const Slot slot : window_.slots_after(at_.upto)) CHECK(window_.find(slot)->record.ballot < promised_);
+    CHECK(role_ == Role::Leader ? end_ == at_.upto && !pending_config_ && !retiring_epoch_
+                                : stand_at_ == kNever && following_ == promised_);
+  }
 }
 
 void Core::trim() {

@@ -29,6 +29,7 @@ struct Peer {
   Time resent{INT64_MIN / 2};    // when a hole was filled last
   LifeId blind;                  // that life of it says it is blind
   std::map<Slot, Digest> holds;  // by its Promise: these need not be sent again with their data
+  bool rests = false;            // has answered the offer of rest that is open
 };
 
 struct Core {
@@ -47,6 +48,7 @@ struct Core {
   bool durable(WriteId id) const { return id <= persisted_; }
   void receive(Message& message);
   void persisted(WriteId upto);
+  void peer_down(ReplicaId who);
   void stop(Fault::What what, Slot slot, std::string text);
   void applied(const Applied& applied);
   void set_role(Role role, ReplicaId leader);
@@ -83,7 +85,7 @@ struct Core {
   void on_prepare(ReplicaId from, const Prepare& message);
   void on_accept(ReplicaId from, Accept& message);
   void acknowledge();
-  void obey(Ballot ballot, LifeId life);
+  void obey(Ballot ballot, LifeId life, uint64_t stamp);
   bool bound_by_grant(ReplicaId candidate) const;
   Slot held_upto();
   void on_handoff(ReplicaId from, const Handoff& message);
@@ -108,7 +110,7 @@ struct Core {
   // leader.cc
   void lead(std::vector<Record> kept, std::vector<Config> pending);
   void propose_own_slot();
-  void step_down(const char* why);
+  void step_down();
   void propose(Propose& request);
   void append(Kind kind, SharedBytes data, std::optional<uint64_t> tag);
   void replicate();
@@ -132,6 +134,18 @@ struct Core {
   bool may_read(Time now) const;
   bool confirmed(uint64_t stamp) const;
   void reads_tick();
+
+  // rest.cc: no message and no timer where there is nothing to do
+  void active();
+  void offer_rest();
+  bool nothing_open() const;
+  void on_rest(ReplicaId from, const Rest& message);
+  void try_rest();
+  void on_resting(ReplicaId from, const Resting& message);
+  void release_memory();
+  enum class Asker : uint8_t { Own, Member, Leader };
+  void wake(Asker asker);
+  void poke();
 
   // learner.cc
   void on_learn(ReplicaId from, const Learn& message);
@@ -248,6 +262,15 @@ struct Core {
     Time deadline;
   };
   std::optional<Resigning> resigning_;
+
+  // rest
+  bool resting_ = false;         // leader: all others rest too. Follower: stand_at_ is kNever until it is woken
+  uint64_t rest_wanted_ = 0;     // follower: the stamp of the latest offer
+  uint64_t void_stamp_ = 0;      // follower: offers up to this stamp count no more
+  uint64_t rest_offer_ = 0;      // leader: the first stamp of the offer that is open; 0: none is
+  Time rest_offer_until_{0};     // who has not agreed by then does not
+  Time active_at_;               // leader: when something was asked of it last
+  std::vector<ReplicaId> down_;  // their connections broke, and nothing came from them since
 
   // reads
   static constexpr size_t kReadsMax = 1u << 16;

@@ -10,6 +10,7 @@ namespace hailstone::paxos {
 // Candidates stand one after another, by priority: no random timeouts, no split votes. Only those who failed add
 // jitter.
 void Core::schedule_candidacy(Time earliest) {
+  resting_ = false;
   if (!is_live_voter(options_.self)) {
     stand_at_ = kNever;
     return;
@@ -35,6 +36,15 @@ void Core::schedule_candidacy(Time earliest) {
 
 void Core::stand(bool probe) {
   stand_at_ = kNever;
+  resting_ = false;
+  // Whoever can't stand and hears no leader asks for one: the group may rest.
+  if (options_.rest_after_ns && is_known_member(options_.self)) {
+    if (!is_live_voter(options_.self) && !leader_) {
+      stand_at_ = now_ + options_.grant_ns;
+      return poke();
+    }
+    if (blind_ && now_ >= grant_.until) poke();
+  }
   if (!is_live_voter(options_.self) || installing_) return schedule_candidacy(now_ + options_.grant_ns);
   if (blind_ || bound_by_grant(options_.self))
     return schedule_candidacy(std::max(now_ + options_.heartbeat_ns, grant_.until));
@@ -50,6 +60,12 @@ void Core::stand(bool probe) {
 }
 
 void Core::on_probe(ReplicaId from, const Probe& message) {
+  if (is_known_member(from)) {
+    if (role_ == Role::Leader && (resting_ || rest_offer_))
+      active();
+    else if (resting_)
+      wake(from == leader_ ? Asker::Leader : Asker::Member);
+  }
   ProbeReply reply{.ballot = message.ballot, .promised = promised_, .chosen = known_chosen_};
   if (now_ < grant_.until) reply.grant_left_ns = grant_.until - now_;
   reply.removed = !at_.configs.empty() && !is_known_member(from);
@@ -121,7 +137,7 @@ void Core::on_promise(ReplicaId from, Promise& message) {
 void Core::on_refuse(ReplicaId from, const Refuse& message) {
   round_seen_ = std::max(round_seen_, message.promised.round);
   if (message.promised <= promised_ || !is_known_member(from)) return;
-  if (role_ == Role::Leader) return step_down("refused");
+  if (role_ == Role::Leader) return step_down();
   if (candidacy_.phase == Phase::None || candidacy_.phase == Phase::Probing) return;
   ++failed_candidacies_;
   abandon_candidacy();

@@ -193,7 +193,11 @@ struct Options {
   /// Candidates of rank k wait k steps. About twice a round trip.
   int64_t candidacy_step_ns = 5'000'000;
   uint32_t checksum_every = 1024;  // slots between state checksums; 0: none
-  uint64_t seed = 1;               // of the jitter between failed candidacies
+  /// A group that had nothing to do for so long rests: no message, no timer, until somebody asks for something. 0:
+  /// never. Reads that only test may_read() are not seen: where there is nothing else, the lease is renewed once in
+  /// this time.
+  int64_t rest_after_ns = 5'000'000'000;
+  uint64_t seed = 1;  // of the jitter between failed candidacies
 
   /// The holder's lease: grant * (1 - e) / (1 + e), from the sending.
   int64_t lease_ns() const;
@@ -203,7 +207,9 @@ struct Options {
 /// What a replica finds on its disk.
 struct Boot {
   HardState hard;
-  SnapshotMeta base;            // what the state machine has applied; commits go on behind it
+  /// What the state machine has applied; commits go on behind it. Without configurations (only at upto 0) the replica
+  /// knows no group yet: it is quiet until a leader that has it among its members sends what is chosen.
+  SnapshotMeta base;
   std::vector<Record> records;  // ascending, slots > base.upto, with data; gaps are possible
   /// Records that may have been acknowledged are missing or unreadable: the replica takes part but promises nothing
   /// until a leader has sent again all it may have held.

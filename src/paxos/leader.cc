@@ -26,6 +26,9 @@ void Core::lead(std::vector<Record> kept, std::vector<Config> pending) {
   retiring_.clear();
   retiring_epoch_.reset();
   pending_config_.reset();
+  resting_ = false;
+  rest_offer_ = 0;
+  active_at_ = now_;
   if (!pending.empty()) pending_config_ = std::move(pending.back());
   peers_.clear();
   set_role(Role::Leader, options_.self);
@@ -60,12 +63,13 @@ void Core::propose_own_slot() {
 
 // I10: what was proposed may still be chosen by whoever leads next. It is an orphan until its slot is chosen, or for so
 // long.
-void Core::step_down(const char*) {
+void Core::step_down() {
   for (Pending& each : pending_) orphans_.emplace(each.slot, each);
   pending_.clear();
   orphans_until_ = now_ + options_.grant_ns;
   lease_until_ = Time{INT64_MIN};
   resigning_.reset();
+  rest_offer_ = 0;
   peers_.clear();
   stamps_.clear();
   following_ = {};
@@ -101,6 +105,8 @@ void Core::append(Kind kind, SharedBytes data, std::optional<uint64_t> tag) {
 
 void Core::propose(Propose& request) {
   time_us_ = std::max(time_us_, request.time_us);
+  if (role_ == Role::Leader) active();
+  if (resting_) wake(Asker::Own);
   for (Proposal& each : request.proposals) {
     Outcome refusal{.tag = each.tag, .leader = leader_};
     if (role_ != Role::Leader || resigning_) {
@@ -265,6 +271,7 @@ void Core::resolve_outcomes(const Record& chosen) {
 }
 
 void Core::leader_tick() {
+  if (resting_) return;
   count_votes();
   if (role_ != Role::Leader) return;
   // A leader that a quorum does not hear must not keep clients waiting.
@@ -273,8 +280,7 @@ void Core::leader_tick() {
     const Peer* each = peer(id);
     return each && each->echoed_sent.ns != INT64_MIN && each->echoed_sent + options_.grant_ns > now_;
   };
-  if (now_ - led_since_ >= options_.grant_ns && !all_quorums(live(), &Config::phase2_quorum, fresh))
-    return step_down("no quorum");
+  if (now_ - led_since_ >= options_.grant_ns && !all_quorums(live(), &Config::phase2_quorum, fresh)) return step_down();
   propose_own_slot();
   fill_for_config();
   if (retiring_epoch_)
@@ -293,8 +299,13 @@ void Core::leader_tick() {
   }
   trim();
   replicate();
-  for (Peer& each : peers_)
-    if (each.sent.ns == INT64_MIN || now_ - each.sent >= options_.heartbeat_ns) send_accept(each, true);
+  if (options_.rest_after_ns && now_ - active_at_ >= options_.rest_after_ns) offer_rest();
+  if (resting_) return;
+  for (Peer& each : peers_) {
+    if (each.rests || (each.sent.ns != INT64_MIN && now_ - each.sent < options_.heartbeat_ns)) continue;
+    send_accept(each, true);
+    if (rest_offer_) send(each.id, Rest{.ballot = promised_, .stamp = stamp_});
+  }
   renew_lease();
   release_reads();
   if (resigning_) try_handoff();
@@ -302,6 +313,7 @@ void Core::leader_tick() {
 
 void Core::resign(ReplicaId to) {
   if (role_ != Role::Leader || resigning_) return;
+  active();
   if (!to) {
     const Peer* best = nullptr;
     for (const Peer& each : peers_)
@@ -325,7 +337,7 @@ void Core::try_handoff() {
   const ReplicaId successor = to->id;
   for (const ReplicaId id : live_voters())
     if (id != options_.self) send(id, message);
-  step_down("handed over");
+  step_down();
   others_turn_until_ = now_ + options_.grant_ns;
   set_role(Role::Follower, successor);
 }

@@ -49,6 +49,7 @@ void Core::on_snapshot_offer(ReplicaId from, const SnapshotOffer& message) {
   if (message.meta.upto <= at_.upto && !at_.configs.empty()) return;
   installing_ = message.meta;
   abandon_candidacy();
+  schedule_candidacy(std::max(grant_.until, now_ + options_.grant_ns));  // should it never be installed
   out_->events.push_back(FetchSnapshot{.from = from, .meta = message.meta});
 }
 

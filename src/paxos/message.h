@@ -9,7 +9,8 @@
 
 namespace hailstone::paxos {
 
-/// Phase 0, changes nothing at the receiver: would you promise `ballot` to me, whose log is chosen up to `chosen`?
+/// Phase 0, changes nothing that is promised or stored: would you promise `ballot` to me, whose log is chosen up to
+/// `chosen`? From a member it also wakes a group at rest: its leader answers with an Accept to all.
 struct Probe {
   Ballot ballot;
   Slot chosen;
@@ -110,8 +111,20 @@ struct Handoff {
   ReplicaId to;
 };
 
+/// The leader has had nothing to do for a while, and nothing is undecided: whoever holds all that the Accept of this
+/// stamp said, and nothing behind it, may stop its timers.
+struct Rest {
+  Ballot ballot;
+  uint64_t stamp = 0;
+};
+/// The sender has stopped them.
+struct Resting {
+  Ballot ballot;
+  uint64_t stamp = 0;  // the Rest's
+};
+
 using Body = std::variant<Probe, ProbeReply, Prepare, Promise, Fetch, Values, Accept, Accepted, Refuse, Learn, Chosen,
-                          SnapshotOffer, ReadRequest, ReadReply, Handoff>;
+                          SnapshotOffer, ReadRequest, ReadReply, Handoff, Rest, Resting>;
 
 struct Message {
   GroupId group;

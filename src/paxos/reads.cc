@@ -49,6 +49,8 @@ bool Core::confirmed(uint64_t stamp) const {
 }
 
 void Core::read(uint64_t tag) {
+  if (role_ == Role::Leader) active();
+  if (resting_) wake(Asker::Own);
   if (may_read(now_)) {
     out_->reads.push_back({.tag = tag, .ok = true, .index = at_.upto, .leader = leader_});
   } else if (role_ == Role::Leader && waiting_.size() < kReadsMax) {
@@ -61,6 +63,7 @@ void Core::read(uint64_t tag) {
 }
 
 void Core::on_read_request(ReplicaId from, const ReadRequest& message) {
+  if (role_ == Role::Leader) active();
   if (role_ == Role::Leader && may_read(now_))
     return send(from, ReadReply{.id = message.id, .life = message.life, .ok = true, .index = at_.upto});
   if (role_ != Role::Leader || waiting_.size() >= kReadsMax)

@@ -27,6 +27,7 @@ Slot Replica::chosen() const { return core_->at_.upto; }
 Slot Replica::end() const { return core_->end_; }
 size_t Replica::room() const { return core_->room(); }
 const Config& Replica::config() const { return core_->active_; }
+bool Replica::resting() const { return core_->resting_; }
 void Replica::check_invariants() const { core_->check_invariants(); }
 
 size_t Replica::bytes_in_use() const {
@@ -39,7 +40,9 @@ std::string Replica::describe() const {
   return fmt::format("{} {} promised {}.{} leader {} chosen {} of {} end {}{}", core_->options_.self.value,
                      role_name(core_->role_), core_->promised_.round, core_->promised_.who.value, core_->leader_.value,
                      core_->at_.upto.value, core_->known_chosen_.value, core_->end_.value,
-                     core_->blind_ ? " blind" : "");
+                     core_->blind_     ? " blind"
+                     : core_->resting_ ? " resting"
+                                       : "");
 }
 
 }  // namespace hailstone::paxos

@@ -42,6 +42,8 @@ class Replica final {
   /// Leader: how many proposals would be taken now.
   size_t room() const;
   const Config& config() const;  // governs the next slot to be chosen
+  /// Nothing is under way: no timer (next_wakeup() is kNever) and no message until something is asked of the group.
+  bool resting() const;
   size_t bytes_in_use() const;
   /// Aborts where an invariant of README.md does not hold. For simulation and debug builds: O(window).
   void check_invariants() const;

@@ -349,6 +349,7 @@ void World::replicas(const Words& words) {
   options_.alpha = 8;
   options_.checksum_every = 0;
   options_.grant_ns = 1'000'000'000;
+  options_.rest_after_ns = 0;
   first_ = {.epoch = 1, .governs_from = Slot(1)};
   const std::vector<uint64_t> voters = ids(words, at);
   for (const uint64_t id : voters) first_.voters.push_back({.id = ReplicaId(id)});
@@ -375,6 +376,8 @@ void World::replicas(const Words& words) {
       options_.checksum_every = static_cast<uint32_t>(count);
     else if (key == "grant")
       options_.grant_ns = duration(value).value_or(0);
+    else if (key == "rest")
+      options_.rest_after_ns = duration(value).value_or(0);
     else if (key == "heartbeat")
       options_.heartbeat_ns = duration(value).value_or(0);
     else if (key == "first")

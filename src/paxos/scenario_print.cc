@@ -119,6 +119,8 @@ std::string ScenarioPrinter::body(const Body& body) const {
     std::string operator()(const Handoff& m) const {
       return fmt::format("Handoff {} to {}", to_text(m.ballot), m.to.value);
     }
+    std::string operator()(const Rest& m) const { return fmt::format("Rest {} #{}", to_text(m.ballot), m.stamp); }
+    std::string operator()(const Resting& m) const { return fmt::format("Resting {} #{}", to_text(m.ballot), m.stamp); }
   };
   return std::visit(Text{*this}, body);
 }

@@ -30,8 +30,10 @@ enum class BodyKind : uint8_t {
   ReadRequest = 13,
   ReadReply = 14,
   Handoff = 15,
+  Rest = 16,
+  Resting = 17,
 };
-constexpr uint8_t kBodyKindLast = 15;
+constexpr uint8_t kBodyKindLast = 17;
 static_assert(std::variant_size_v<Body> == kBodyKindLast, "a new body needs a number, an encoding and a sample");
 
 enum RecordFlag : uint8_t { kHasData = 1, kOriginDiffers = 2 };
@@ -335,6 +337,24 @@ void get(Reader& in, Handoff& m) {
   in.get(m.to);
 }
 
+void put(Encoder& out, const Rest& m) {
+  put(out, m.ballot);
+  out.varint(m.stamp);
+}
+void get(Reader& in, Rest& m) {
+  in.get(m.ballot);
+  in.get(m.stamp);
+}
+
+void put(Encoder& out, const Resting& m) {
+  put(out, m.ballot);
+  out.varint(m.stamp);
+}
+void get(Reader& in, Resting& m) {
+  in.get(m.ballot);
+  in.get(m.stamp);
+}
+
 constexpr BodyKind kind_of(const Probe&) { return BodyKind::Probe; }
 constexpr BodyKind kind_of(const ProbeReply&) { return BodyKind::ProbeReply; }
 constexpr BodyKind kind_of(const Prepare&) { return BodyKind::Prepare; }
@@ -350,6 +370,8 @@ constexpr BodyKind kind_of(const SnapshotOffer&) { return BodyKind::SnapshotOffe
 constexpr BodyKind kind_of(const ReadRequest&) { return BodyKind::ReadRequest; }
 constexpr BodyKind kind_of(const ReadReply&) { return BodyKind::ReadReply; }
 constexpr BodyKind kind_of(const Handoff&) { return BodyKind::Handoff; }
+constexpr BodyKind kind_of(const Rest&) { return BodyKind::Rest; }
+constexpr BodyKind kind_of(const Resting&) { return BodyKind::Resting; }
 
 void get_body(Reader& in, uint8_t kind, Body& body) {
   const auto as = [&]<class T>(std::type_identity<T>) { get(in, body.emplace<T>()); };
@@ -369,6 +391,8 @@ void get_body(Reader& in, uint8_t kind, Body& body) {
     case BodyKind::ReadRequest: return as(std::type_identity<ReadRequest>());
     case BodyKind::ReadReply: return as(std::type_identity<ReadReply>());
     case BodyKind::Handoff: return as(std::type_identity<Handoff>());
+    case BodyKind::Rest: return as(std::type_identity<Rest>());
+    case BodyKind::Resting: return as(std::type_identity<Resting>());
   }
   in.refuse({Code::Unsupported, fmt::format("body kind {}", kind)});
 }

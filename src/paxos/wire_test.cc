@@ -47,6 +47,8 @@ auto fields(const SnapshotOffer& m) { return std::tuple(m.meta); }
 auto fields(const ReadRequest& m) { return std::tuple(m.id, m.life); }
 auto fields(const ReadReply& m) { return std::tuple(m.id, m.life, m.ok, m.index); }
 auto fields(const Handoff& m) { return std::tuple(m.ballot, m.to); }
+auto fields(const Rest& m) { return std::tuple(m.ballot, m.stamp); }
+auto fields(const Resting& m) { return std::tuple(m.ballot, m.stamp); }
 
 bool same(const Message& a, const Message& b) {
   if (a.group != b.group || a.from != b.from || a.to != b.to || a.body.index() != b.body.index()) return false;
@@ -128,7 +130,9 @@ class Maker {
       case 11: return SnapshotOffer{meta()};
       case 12: return ReadRequest{id<ReadId>(), id<LifeId>()};
       case 13: return ReadReply{id<ReadId>(), id<LifeId>(), flip(), id<Slot>()};
-      default: return Handoff{ballot(), id<ReplicaId>()};
+      case 14: return Handoff{ballot(), id<ReplicaId>()};
+      case 15: return Rest{ballot(), number()};
+      default: return Resting{ballot(), number()};
     }
   }
   Message message(size_t kind) { return {id<GroupId>(), id<ReplicaId>(), id<ReplicaId>(), body(kind)}; }
@@ -198,6 +202,8 @@ std::map<std::string, Bytes> samples() {
       {"read_request", ReadRequest{ReadId(8), life}},
       {"read_reply", ReadReply{ReadId(8), life, true, Slot(301)}},
       {"handoff", Handoff{ballot, ReplicaId(3)}},
+      {"rest", Rest{ballot, 77}},
+      {"resting", Resting{ballot, 77}},
   };
   std::map<std::string, Bytes> out;
   std::vector<Message> all;
@@ -379,14 +385,14 @@ TEST(Wire, SlotsMustAscend) {
 TEST(Wire, LaterVersionsAndKindsAreUnsupported) {
   const Message message{GroupId(1), ReplicaId(1), ReplicaId(2), Refuse{{1, ReplicaId(1)}}};
   Bytes bytes = encoded(message);
-  bytes[1] = 16;
-  EXPECT_EQ(decode(bytes).error(), (Error{Code::Unsupported, "paxos message: body kind 16"}));
+  bytes[1] = 18;
+  EXPECT_EQ(decode(bytes).error(), (Error{Code::Unsupported, "paxos message: body kind 18"}));
   bytes[0] = 2;
   EXPECT_EQ(decode(bytes).error(), (Error{Code::Unsupported, "paxos message: version 2, this program knows 1"}));
 
   const std::vector<Message> three(3, message);
   Bytes frame = encode_frame(three);
-  frame[1 + (frame.size() - 1) / 3 + 4] = 16;
+  frame[1 + (frame.size() - 1) / 3 + 4] = 18;
   const auto back = decode_frame(frame);
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->messages.size(), 2u);

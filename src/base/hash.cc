@@ -7,6 +7,10 @@
 
 #include "base/check.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace hailstone {
 
 Hash256 Hash256::from_view(ByteView view32) {
@@ -49,6 +53,22 @@ Bytes Hasher::finish() {
   return Bytes(reinterpret_cast<const char*>(digest), length);
 }
 
+namespace {
+
+// ISA-L 2.30 returns with the upper halves of vector registers in use, and until they are cleared every SSE instruction
+// of the thread also waits for them: SHA-256 takes a third longer, two of them interleaved twice as long.
+#if defined(__x86_64__)
+__attribute__((target("avx"))) void clear_upper_halves() { _mm256_zeroupper(); }
+void after_isal() {
+  static const bool has_avx = __builtin_cpu_supports("avx") != 0;
+  if (has_avx) clear_upper_halves();
+}
+#else
+void after_isal() {}
+#endif
+
+}  // namespace
+
 uint32_t crc32c(ByteView bytes, uint32_t seed) {
   // ISA-L computes the raw register; the standard inverts it before and after.
   auto* data = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
@@ -59,6 +79,7 @@ uint32_t crc32c(ByteView bytes, uint32_t seed) {
     data += part;
     bytes.remove_prefix(static_cast<size_t>(part));
   }
+  after_isal();
   return ~crc;
 }
 

@@ -54,8 +54,13 @@ class ContentWriter {
   ContentWriter(ChunkStore& store, const CutOptions& options);
   ~ContentWriter();
   Result<void> write(ByteView bytes);
+  /// The same without a copy: keeps `owner`, and so the bytes in place, until their chunk is stored.
+  Result<void> write(ByteView bytes, std::shared_ptr<const void> owner);
   /// What is stored already, its chunks as they are; read once, for the hash of the whole.
   Result<void> append(const Content& content);
+  /// Stores the chunk that has no end yet as it is, to let go of its bytes: what follows is cut as from a beginning.
+  /// Costs deduplication around that place. Nothing below `min_bytes` is cut off.
+  Result<void> end_chunk();
   /// Flushes the last chunk; the writer is then spent.
   Result<Content> finish();
 

@@ -215,9 +215,11 @@ RC_GTEST_PROP(ContentWriter, AnySplitOfTheWritesGivesTheSameContent, (uint64_t s
   ContentWriter writer(*store, kSmall);
   ByteView rest = bytes;
   while (!rest.empty()) {
-    const size_t n = random() % (std::min<size_t>(rest.size(), 1500) + 1);
-    RC_ASSERT(writer.write(rest.substr(0, n)).has_value());
-    rest.remove_prefix(n);
+    const ByteView part = rest.substr(0, random() % (std::min<size_t>(rest.size(), 1500) + 1));
+    const bool held = random() % 2 == 0;
+    const auto owner = std::make_shared<const Bytes>(part);
+    RC_ASSERT((held ? writer.write(*owner, owner) : writer.write(*owner)).has_value());
+    rest.remove_prefix(part.size());
   }
   RC_ASSERT(writer.finish().value() == whole);
   RC_ASSERT(whole.sha256 == sha256(bytes));

@@ -2,11 +2,14 @@
 
 #include <array>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "chunk/content.h"
 #include "chunk/cutter.h"
 #include "chunk/list_chunk.h"
+#include "chunk/twin_sha256.h"
 
 namespace hailstone::chunk {
 namespace {
@@ -14,54 +17,65 @@ constexpr size_t kDepths = 4;  // 0..3
 }
 
 struct ContentWriter::State {
-  State(ChunkStore& s, const CutOptions& o) : store(s), options(o), valid(validate(o)) {}
+  State(ChunkStore& s, const CutOptions& o) : store(s), options(o), valid(validate(o)), cutter(o) {}
 
   ChunkStore& store;
   const CutOptions options;
   Result<void> valid;  // an error here is the answer to everything: bad options, or a chunk that could not be put
-  Bytes pending;       // not yet cut; its first `consumed` bytes are done with
-  size_t consumed = 0;
-  uint64_t bytes = 0;           // put so far
-  std::optional<Hasher> whole;  // from the second chunk on: the name of an only chunk is the content's hash already
-  Bytes first;                  // the first chunk, until a second one shows that `whole` needs it
+  Cutter cutter;
+  TwinSha256 digests;  // of the content, and of the open chunk
+  // The chunk that has no end yet: copied bytes, then held ones. Who has many contents to write at once has their bytes
+  // held, so that they take what they have and not room for a longest chunk each.
+  struct Part {
+    std::shared_ptr<const void> owner;
+    ByteView bytes;
+  };
+  Bytes copied;
+  std::vector<Part> held;
+  uint64_t open_bytes = 0;                       // of that chunk
+  uint64_t bytes = 0;                            // put so far
   std::array<std::vector<Ref>, kDepths> levels;  // refs not yet in a list chunk, by depth
+  bool cutting = false;  // since there are more bytes than go inline; until then all are in `copied`
   bool finished = false;
 
-  ByteView uncut() const { return ByteView(pending).substr(consumed); }
-
-  void hash(ByteView chunk) {
-    if (bytes == 0) {
-      first = chunk;
-    } else {
-      if (!whole) {
-        whole.emplace(Hasher::Kind::Sha256);
-        whole->update(first);
-        first = Bytes();
-      }
-      whole->update(chunk);
-    }
-  }
-
   Result<void> put(ByteView chunk) {
-    hash(chunk);
-    TRY(const ChunkId id, store.put(chunk, options.compress));
+    const ChunkId id(digests.end_part());
+    TRY_DO(store.put_named(id, chunk, options.compress));
     bytes += chunk.size();
     return add(0, {id, chunk.size()});
   }
 
+  void copy_held() {
+    if (held.empty()) return;
+    copied.reserve(open_bytes);
+    for (const Part& part : held) copied.append(part.bytes);
+    held.clear();
+  }
+
+  /// The open chunk ends here.
+  Result<void> close_chunk() {
+    if (open_bytes == 0) return {};
+    const bool held_some = !held.empty();
+    copy_held();
+    open_bytes = 0;
+    auto done = put(copied);
+    copied.clear();
+    if (held_some) copied.shrink_to_fit();
+    cutter.restart();
+    return done;
+  }
+
   Result<void> append(const Content& content) {
-    if (content.refs.empty()) return write(content.inlined);
-    ByteView rest = uncut();
-    TRY_DO(drain(rest, true));
-    pending.clear();
-    consumed = 0;
+    if (content.refs.empty()) return write(content.inlined, nullptr);
+    TRY_DO(start_cutting());
+    TRY_DO(close_chunk());
     TRY(const auto parts, pieces(store, content, 0, content.bytes));
     for (const Piece& piece : parts) {
       TRY(const auto kept, store.touch({&piece.id, 1}));
       TRY(const SharedBytes chunk, store.get(piece.id));
       if (!kept[0] || chunk->size() != piece.length)
         return fail(Code::Corrupt, fmt::format("chunk {} is not what its content says", piece.id.brief()));
-      hash(*chunk);
+      digests.update_whole(*chunk);
       bytes += chunk->size();
       TRY_DO(add(0, {piece.id, chunk->size()}));
     }
@@ -90,62 +104,65 @@ struct ContentWriter::State {
     return false;
   }
 
-  /// Cuts what can be cut: everything when `last`, otherwise while a longest chunk is at hand.
-  Result<void> drain(ByteView& in, bool last) {
-    while (!in.empty() && (last || in.size() >= options.max_bytes)) {
-      const size_t n = cut(in, options);
-      TRY_DO(put(in.substr(0, n)));
-      in.remove_prefix(n);
-    }
-    return {};
+  /// From now on there are chunks.
+  Result<void> start_cutting() {
+    if (std::exchange(cutting, true)) return {};
+    const Bytes first = std::exchange(copied, {});
+    return feed(first, nullptr);
   }
 
-  Result<void> write(ByteView in) {
-    // Until the pending bytes are used up, cuts are made in the buffer; from then on in the caller's bytes, uncopied.
-    while (!uncut().empty() && !in.empty()) {
-      const size_t room = 2 * size_t{options.max_bytes} - uncut().size();
-      const size_t n = std::min(room, in.size());
-      if (consumed > 0 && pending.size() + n > pending.capacity()) {
-        pending.erase(0, consumed);
-        consumed = 0;
-      }
-      pending.append(in.substr(0, n));
-      in.remove_prefix(n);
-      ByteView view = uncut();
-      const size_t before = view.size();
-      auto drained = drain(view, false);
-      consumed += before - view.size();
-      if (!drained) return drained;
+  /// `owner`: what keeps the bytes, nothing when they must be copied.
+  Result<void> write(ByteView in, const std::shared_ptr<const void>& owner) {
+    if (!cutting && copied.size() + in.size() <= kInlineBytesMax) {
+      copied.append(in);
+      return {};
     }
-    if (in.empty()) return {};
-    pending.clear();
-    consumed = 0;
-    TRY_DO(drain(in, false));
-    pending.append(in);
+    TRY_DO(start_cutting());
+    return feed(in, owner);
+  }
+
+  Result<void> feed(ByteView in, const std::shared_ptr<const void>& owner) {
+    while (!in.empty()) {
+      const auto cut = cutter.find(in);
+      const ByteView part = in.substr(0, cut.value_or(in.size()));
+      in.remove_prefix(part.size());
+      digests.update(part);
+      if (cut && open_bytes == 0) {
+        TRY_DO(put(part));
+        continue;
+      }
+      open_bytes += part.size();
+      if (owner) {
+        held.push_back({owner, part});
+      } else {
+        copy_held();
+        copied.append(part);
+      }
+      if (cut) TRY_DO(close_chunk());
+    }
     return {};
   }
 
   Result<Content> finish() {
     Content content;
-    ByteView rest = uncut();
-    if (bytes == 0 && rest.size() <= kInlineBytesMax) {
-      content.bytes = rest.size();
-      content.inlined = rest;
-      content.sha256 = sha256(rest);
+    if (!cutting) {
+      content.bytes = copied.size();
+      content.inlined = std::move(copied);
+      content.sha256 = sha256(content.inlined);
       return content;
     }
-    TRY_DO(drain(rest, true));
+    TRY_DO(close_chunk());
     size_t depth = 0;
     while (deeper_than(depth) || levels[depth].size() > kRefsMax) {
       if (depth + 1 == kDepths)
-        return fail(Code::Invalid, fmt::format("content of {} bytes needs more than 3 levels", bytes));
+        return fail(Code::Exhausted, fmt::format("content of {} bytes has too many chunks", bytes));
       if (!levels[depth].empty()) TRY_DO(push_down(depth));
       ++depth;
     }
     content.bytes = bytes;
     content.depth = static_cast<uint8_t>(depth);
     content.refs = std::move(levels[depth]);
-    content.sha256 = whole ? Hash256::from_view(whole->finish()) : content.refs.front().id;
+    content.sha256 = digests.finish();
     return content;
   }
 };
@@ -154,10 +171,12 @@ ContentWriter::ContentWriter(ChunkStore& store, const CutOptions& options)
     : state_(std::make_unique<State>(store, options)) {}
 ContentWriter::~ContentWriter() = default;
 
-Result<void> ContentWriter::write(ByteView bytes) {
+Result<void> ContentWriter::write(ByteView bytes) { return write(bytes, nullptr); }
+
+Result<void> ContentWriter::write(ByteView bytes, std::shared_ptr<const void> owner) {
   CHECK(!state_->finished);
   if (!state_->valid) return state_->valid;
-  state_->valid = state_->write(bytes);
+  state_->valid = state_->write(bytes, owner);
   return state_->valid;
 }
 
@@ -165,6 +184,12 @@ Result<void> ContentWriter::append(const Content& content) {
   CHECK(!state_->finished);
   if (!state_->valid) return state_->valid;
   state_->valid = state_->append(content);
+  return state_->valid;
+}
+
+Result<void> ContentWriter::end_chunk() {
+  CHECK(!state_->finished);
+  if (state_->valid && state_->open_bytes >= state_->options.min_bytes) state_->valid = state_->close_chunk();
   return state_->valid;
 }
 

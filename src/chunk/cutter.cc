@@ -39,27 +39,45 @@ Result<void> validate(const CutOptions& options) {
   return {};
 }
 
+size_t cut(ByteView bytes, const CutOptions& options) { return Cutter(options).find(bytes).value_or(bytes.size()); }
+
 // Xia et al., "FastCDC" (USENIX ATC 2016), with normalization level 2: two more mask bits than the average asks for
 // before the average size is reached, two fewer after it.
-size_t cut(ByteView bytes, const CutOptions& options) {
-  static const std::array<uint64_t, 256> gear = make_gear();
-  const size_t end = std::min<size_t>(bytes.size(), options.max_bytes);
-  if (end <= options.min_bytes) return end;
+Cutter::Cutter(const CutOptions& options) : options_(options) {
   const int bits = std::bit_width(options.average_bytes) - 1;
-  const uint64_t hard = top_bits(bits + 2);
-  const uint64_t easy = top_bits(bits - 2);
-  const size_t normal = std::min<size_t>(end, options.average_bytes);
-  uint64_t hash = 0;
-  size_t i = options.min_bytes;
+  hard_ = top_bits(bits + 2);
+  easy_ = top_bits(bits - 2);
+}
+
+void Cutter::restart() {
+  position_ = 0;
+  hash_ = 0;
+}
+
+std::optional<size_t> Cutter::find(ByteView next) {
+  static const std::array<uint64_t, 256> gear = make_gear();
+  // Counted from the beginning of the chunk, as the sizes are.
+  const size_t end = std::min<size_t>(position_ + next.size(), options_.max_bytes);
+  const size_t normal = std::min<size_t>(end, options_.average_bytes);
+  size_t i = std::max<size_t>(position_, options_.min_bytes);
+  uint64_t hash = hash_;
+  const auto ends_at = [this](size_t at) {
+    const size_t length = at - position_;
+    restart();
+    return length;
+  };
   for (; i < normal; ++i) {
-    hash = (hash << 1) + gear[static_cast<uint8_t>(bytes[i])];
-    if ((hash & hard) == 0) return i + 1;
+    hash = (hash << 1) + gear[static_cast<uint8_t>(next[i - position_])];
+    if ((hash & hard_) == 0) return ends_at(i + 1);
   }
   for (; i < end; ++i) {
-    hash = (hash << 1) + gear[static_cast<uint8_t>(bytes[i])];
-    if ((hash & easy) == 0) return i + 1;
+    hash = (hash << 1) + gear[static_cast<uint8_t>(next[i - position_])];
+    if ((hash & easy_) == 0) return ends_at(i + 1);
   }
-  return end;
+  if (end == options_.max_bytes) return ends_at(end);
+  position_ = end;
+  hash_ = hash;
+  return std::nullopt;
 }
 
 }  // namespace hailstone::chunk

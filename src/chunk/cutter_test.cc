@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <random>
+#include <utility>
 
 #include "base/hash.h"
 #include "chunk/test_bytes.h"
@@ -62,6 +63,25 @@ TEST(Cutter, FindsTheSameCutsAgainAfterAnInsertion) {
   std::set_difference(b.begin(), b.end(), a.begin(), a.end(), std::back_inserter(fresh));
   EXPECT_GE(fresh.size(), 1u);
   EXPECT_LE(fresh.size(), 4u);
+}
+
+RC_GTEST_PROP(Cutter, CutsAStreamInPartsAsItCutsTheWhole, ()) {
+  const Bytes in = noise(*rc::gen::inRange(0, 40'000), *rc::gen::inRange(0, 1000));
+  std::vector<size_t> cuts;
+  Cutter cutter(kSmall);
+  size_t length = 0;
+  for (ByteView rest = in; !rest.empty();) {
+    ByteView part = rest.substr(0, static_cast<size_t>(*rc::gen::inRange(1, 9000)));
+    rest.remove_prefix(part.size());
+    while (!part.empty()) {
+      const auto found = cutter.find(part);
+      length += found.value_or(part.size());
+      part.remove_prefix(found.value_or(part.size()));
+      if (found) cuts.push_back(std::exchange(length, 0));
+    }
+  }
+  if (length > 0) cuts.push_back(length);
+  RC_ASSERT(cuts == cut_all(in, kSmall));
 }
 
 // Cut points are a disk contract: these numbers may never change.

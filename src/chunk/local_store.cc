@@ -60,6 +60,7 @@ class LocalStoreFiles final : public LocalStore {
   Result<void> recover();
 
   Result<ChunkId> put(ByteView bytes, Compress compress) override;
+  Result<void> put_named(const ChunkId& id, ByteView bytes, Compress compress) override;
   Result<void> sync() override;
   Result<SharedBytes> get(const ChunkId& id) override;
   Result<Stat> stat(const ChunkId& id) override;
@@ -328,20 +329,25 @@ Result<std::vector<bool>> LocalStoreFiles::has(std::span<const ChunkId> ids) {
 }
 
 Result<ChunkId> LocalStoreFiles::put(ByteView bytes, Compress compress) {
+  const ChunkId id(sha256(bytes));
+  TRY_DO(put_named(id, bytes, compress));
+  return id;
+}
+
+Result<void> LocalStoreFiles::put_named(const ChunkId& id, ByteView bytes, Compress compress) {
   if (bytes.empty() || bytes.size() > kChunkBytesMax)
     return fail(Code::Invalid, fmt::format("chunk of {} bytes: 1..{} allowed", bytes.size(), kChunkBytesMax));
-  const ChunkId id(sha256(bytes));
   {
     IdLocks::Guard guard(id_locks_, std::span(&id, 1));
     TRY(const Match old, look_up(id));
     if (old.standing == Standing::Present) {
       epochs_->touched(prefix_of(id));
-      return id;
+      return {};
     }
     TRY_DO(store(id, bytes, compress, old));
   }
   if (writer_->has_finished()) write_sidecars();
-  return id;
+  return {};
 }
 
 /// With the id's lock held. `old` is what it takes the place of: nothing, or a damaged record.

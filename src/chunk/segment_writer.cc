@@ -177,6 +177,7 @@ Result<void> SegmentWriter::write_large(Lock& lock, const Placed& at, Bytes head
   auto written = file->write_at(at.offset, head);
   if (written) written = file->write_at(at.offset + head.size(), payload);
   if (written && !pad.empty()) written = file->write_at(range.end - pad.size(), pad);
+  if (written) file->start_writeback(range.offset, at.span);
   lock.lock();
   writing_.erase(range);
   if (!written) {

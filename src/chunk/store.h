@@ -72,6 +72,14 @@ class ChunkStore {
   /// Errors: Invalid (size), Exhausted (no room: nothing stored), Io.
   virtual Result<ChunkId> put(ByteView bytes, Compress compress) = 0;
 
+  /// As put(), by a caller that has the SHA-256 of `bytes` already: a back-end need not compute it again. It is not
+  /// checked, and a wrong one makes a damaged chunk.
+  virtual Result<void> put_named(const ChunkId& id, ByteView bytes, Compress compress) {
+    (void)id;
+    TRY_DO(put(bytes, compress));
+    return {};
+  }
+
   /// Durable barrier: everything put before the call, by any thread, survives a power cut once it returns. Callers that
   /// arrive together share one fdatasync.
   virtual Result<void> sync() = 0;

@@ -22,6 +22,11 @@ class File {
   /// Writes all of `data`, extending the file as needed. Exhausted when the file system is full (some prefix may have
   /// been written), Io otherwise.
   virtual Result<void> write_at(uint64_t offset, ByteView data) = 0;
+  /// A hint: these bytes are complete, and sync() will be quicker if their way to the device begins now.
+  virtual void start_writeback(uint64_t offset, uint64_t bytes) {
+    (void)offset;
+    (void)bytes;
+  }
   /// Every byte written before is durable after this returns (fdatasync). After a failure the file is suspect: Io for
   /// ever.
   virtual Result<void> sync() = 0;

@@ -101,6 +101,12 @@ class RealFile final : public File {
     return {};
   }
 
+  void start_writeback(uint64_t offset, uint64_t bytes) override {
+    // No promise comes of it, so no error does: fdatasync reports those.
+    (void)::sync_file_range(descriptor_.number(), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                            SYNC_FILE_RANGE_WRITE);
+  }
+
   Result<void> sync() override {
     TRY_DO(trusted());
     if (uninterrupted([&] { return ::fdatasync(descriptor_.number()); }) == 0) return {};

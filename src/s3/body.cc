@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <memory>
+#include <utility>
 
+#include "http/offload.h"
+#include "s3/upload_lanes.h"
 #include "s3auth/aws_chunked.h"
 
 namespace hailstone::s3 {
@@ -14,7 +18,6 @@ namespace {
 using s3proto::ChecksumAlgorithm;
 using s3proto::ErrorCode;
 
-constexpr size_t kPieceBytes = 1u << 20;  // at most three are held: one being read, one waiting, one being worked on
 constexpr size_t kReadBytes = 64u << 10;
 
 Refused lost(const Error& error) {
@@ -81,13 +84,6 @@ class ChunkedReader final : public BodyReader {
   ByteView raw_;
 };
 
-// What is computed of a body, by one thread after another.
-struct Work {
-  Work(chunk::ChunkStore& store, const chunk::CutOptions& cut) : writer(store, cut) {}
-  s3proto::ChecksumSet sums;
-  chunk::ContentWriter writer;
-};
-
 std::string mismatch(std::string_view header) {
   return fmt::format("The {} you specified did not match the calculated one", header);
 }
@@ -127,18 +123,15 @@ Answer<> too_large(const Expected& expected, uint64_t bytes) {
   return std::unexpected(std::move(refused));
 }
 
-// Fills a piece; shorter than kPieceBytes at the end of the body only.
-http::Task<Answer<std::shared_ptr<Bytes>>> read_piece(BodyReader& reader) {
-  auto piece = std::make_shared<Bytes>(kPieceBytes, '\0');
-  size_t filled = 0;
-  while (filled < kPieceBytes) {
-    auto count = co_await reader.read(piece->data() + filled, kPieceBytes - filled);
+// Fills a piece; not to its end at the end of the body only.
+http::Task<Answer<>> fill(BodyReader& reader, Piece& piece) {
+  while (piece.size < piece.capacity) {
+    auto count = co_await reader.read(piece.room.get() + piece.size, piece.capacity - piece.size);
     if (!count) co_return std::unexpected(std::move(count).error());
     if (*count == 0) break;
-    filled += *count;
+    piece.size += *count;
   }
-  piece->resize(filled);
-  co_return piece;
+  co_return Answer<>();
 }
 
 http::Task<Answer<Stored>> store_small(const Call& call, BodyReader& reader, const Expected& expected) {
@@ -224,38 +217,25 @@ http::Task<Answer<Stored>> store_body(const Call& call, http::BlockingPool& pool
   if (expected.bytes && *expected.bytes <= call.options.inline_bytes_max)
     co_return co_await store_small(call, reader, expected);
 
-  // MD5 goes at half the speed of the rest together: the two run beside each other, and beside the reading.
-  const http::Executor executor = co_await http::asio::this_coro::executor;
-  auto work = std::make_shared<Work>(call.repository().chunks(), cut_options(call.bucket->volume().record.settings));
+  auto work = std::make_shared<UploadLanes::Work>(call.repository().chunks(),
+                                                  cut_options(call.bucket->volume().record.settings));
   add_checksums(call, expected, work->sums);
-  using Job = http::Background<Result<void>>;
-  std::shared_ptr<Job> hashing, writing;
-  std::optional<Refused> refused;
-  const auto settle = [&refused](std::shared_ptr<Job>& job) -> http::Task<void> {
-    if (!job) co_return;
-    auto done = co_await job->wait();
-    job.reset();
-    if (!done && !refused) refused = Refused(std::move(done).error());
-  };
+  const auto lanes = std::make_shared<UploadLanes>(co_await http::asio::this_coro::executor, call.uploads->pool, work);
+  const auto account = call.uploads->memory->open();
   uint64_t bytes = 0;
-  for (bool last = false; !last && !refused;) {
-    auto piece = co_await read_piece(reader);
-    co_await settle(hashing);
-    co_await settle(writing);
-    if (!piece) co_return std::unexpected(std::move(piece).error());
-    last = (*piece)->size() < kPieceBytes;
-    bytes += (*piece)->size();
+  for (bool last = false; !last;) {
+    if (account->must_let_go()) {
+      lanes->end_chunk();
+      CO_TRY_DO(co_await lanes->drain(0));
+    }
+    auto piece = account->take();
+    CO_TRY_DO(co_await fill(reader, *piece));
+    last = piece->size < piece->capacity;
+    bytes += piece->size;
     CO_TRY_DO(too_large(expected, bytes));
-    if (refused) break;
-    hashing = Job::start(executor, pool, [work, piece = *piece]() -> Result<void> {
-      work->sums.update(*piece);
-      return {};
-    });
-    writing = Job::start(executor, pool, [work, piece = *piece] { return work->writer.write(*piece); });
+    lanes->push(std::move(piece));
+    CO_TRY_DO(co_await lanes->drain(last ? 0 : account->window()));
   }
-  co_await settle(hashing);
-  co_await settle(writing);
-  if (refused) co_return std::unexpected(*std::move(refused));
   work->sums.finish();
   CO_TRY(auto content,
          co_await http::offload(pool, [work, &store = call.repository().chunks()]() -> Result<chunk::Content> {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "http/background.h"
+#include "http/offload.h"
 #include "s3/call.h"
 #include "s3auth/chunk_chain.h"
 

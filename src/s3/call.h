@@ -11,6 +11,7 @@
 #include "http/offload.h"
 #include "publish/publisher.h"
 #include "s3/bucket.h"
+#include "s3/upload_memory.h"
 #include "s3auth/authenticated.h"
 #include "s3proto/operation.h"
 #include "volume/repository.h"
@@ -39,6 +40,13 @@ struct Services {
   Logger& logger;
 };
 
+/// What uploads share, of the edge.
+struct Uploads {
+  /// For computing: more threads than cores would only hold more chunks at a time.
+  http::BlockingPool pool;
+  std::shared_ptr<UploadMemory> memory;
+};
+
 struct Identity {
   std::shared_ptr<const volume::AccessKey> key;  // null: anonymous
   bool anonymous() const { return key == nullptr; }
@@ -56,6 +64,7 @@ struct Call : std::enable_shared_from_this<Call> {
 
   const Services& services;
   const Options& options;
+  Uploads* uploads = nullptr;
   Bytes text;  // what the views of `head` point into
   http::RequestHead head;
   s3proto::ResourceName resource;

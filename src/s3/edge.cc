@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <thread>
 
 #include "base/sealing.h"
 #include "s3/buckets.h"
@@ -19,6 +21,8 @@ namespace {
 using s3proto::ErrorCode;
 using s3proto::Operation;
 
+constexpr uint64_t kUploadBytesMax = 16u << 20;   // of all bodies on their way (upload_memory.h)
+constexpr uint32_t kUploadJobsMax = 8192;         // two for each upload
 constexpr uint64_t kDocumentBytesMax = 2u << 20;  // a Delete of 1,000 keys of 1 KiB, escaped
 
 bool reads_document(Operation operation) {
@@ -118,6 +122,7 @@ class Handler final : public http::Handler {
     const Bytes id = fmt::format("{:016X}", next_request_id());
     const bool head = request.head.method == http::Method::Head;
     auto call = std::make_shared<Call>(edge_.services_, edge_.options_, request.head);
+    call->uploads = &edge_.uploads_;
     call->request_id = id;
     auto answered = co_await answer(request, *call);
     http::Response response;
@@ -342,6 +347,15 @@ class Handler final : public http::Handler {
       documents_;
   uint64_t request_id_ = 0;
 };
+
+Edge::Edge(Services services, Options options, http::BlockingPool& pool, http::BlockingPool& slow_pool)
+    : services_(std::move(services)),
+      options_(std::move(options)),
+      pool_(pool),
+      slow_pool_(slow_pool),
+      uploads_{http::BlockingPool(
+                   {.threads = std::max(2u, std::thread::hardware_concurrency()) + 1, .queue_max = kUploadJobsMax}),
+               std::make_shared<UploadMemory>(kUploadBytesMax)} {}
 
 std::unique_ptr<http::Handler> Edge::make_handler() { return std::make_unique<Handler>(*this); }
 

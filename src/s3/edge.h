@@ -15,8 +15,7 @@ namespace hailstone::s3 {
 class Edge {
  public:
   /// `pool` runs what waits for disks and commits, `slow_pool` what waits for publishes or reads whole objects.
-  Edge(Services services, Options options, http::BlockingPool& pool, http::BlockingPool& slow_pool)
-      : services_(std::move(services)), options_(std::move(options)), pool_(pool), slow_pool_(slow_pool) {}
+  Edge(Services services, Options options, http::BlockingPool& pool, http::BlockingPool& slow_pool);
 
   /// One for each server thread; the edge outlives it.
   std::unique_ptr<http::Handler> make_handler();
@@ -28,6 +27,7 @@ class Edge {
   const Options options_;
   http::BlockingPool& pool_;
   http::BlockingPool& slow_pool_;
+  Uploads uploads_;
   Meter meter_;
 };
 

@@ -60,7 +60,40 @@ class EdgeRig {
   /// `who` without an id: not signed.
   Got ask(const Bytes& method, const Bytes& path, const Bytes& query = {}, const s3auth::Credentials& who = {},
           const Bytes& body = {}, Fields fields = {}) {
-    const Bytes host = "127.0.0.1:" + std::to_string(server_->port());
+    http::Client client(base(), {});
+    auto answer = client.fetch(request_of(method, path, query, who, body, std::move(fields)));
+    EXPECT_TRUE(answer) << answer.error().message;
+    if (!answer) return {};
+    Got got{.status = answer->head.status, .code = {}, .body = answer->body, .head = answer->head};
+    if (got.body.find("<Error>") != Bytes::npos) got.code = got.element("Code");
+    return got;
+  }
+
+  /// A client that goes away after `sent` bytes of the body.
+  void send_some(const Bytes& method, const Bytes& path, const s3auth::Credentials& who, const Bytes& body,
+                 size_t sent) {
+    auto request = request_of(method, path, {}, who, body, {});
+    request.body_length = body.size();
+    request.body = {};
+    request.body_source = [&, at = size_t{0}](char* out, size_t size) mutable -> Result<size_t> {
+      if (at == sent) return fail(Code::Cancelled, "went away");
+      const size_t n = std::min(size, sent - at);
+      std::memcpy(out, body.data() + at, n);
+      at += n;
+      return n;
+    };
+    http::Client client(base(), {});
+    EXPECT_FALSE(client.fetch(request));
+  }
+
+  volume::testing::TestCell cell;
+  const Meter& meter() const { return edge_.meter(); }
+
+ private:
+  http::BaseUrl base() const { return *http::BaseUrl::parse("http://127.0.0.1:" + std::to_string(server_->port())); }
+
+  http::ClientRequest request_of(const Bytes& method, const Bytes& path, const Bytes& query,
+                                 const s3auth::Credentials& who, const Bytes& body, Fields fields) {
     http::ClientRequest request;
     request.method = method;
     request.target = path + (query.empty() ? "" : "?" + query);
@@ -68,6 +101,7 @@ class EdgeRig {
     if (!who.access_key_id.empty()) {
       fields.emplace_back("x-amz-date", format_amz_date(cell.clock.wall()));
       fields.emplace_back("x-amz-content-sha256", to_hex(sha256(body).view()));
+      const Bytes host = "127.0.0.1:" + std::to_string(server_->port());
       http::RequestHead head;
       head.method_text = method;
       head.path = path;
@@ -79,19 +113,9 @@ class EdgeRig {
       if (signed_header) fields.emplace_back("Authorization", signed_header->authorization);
     }
     for (const auto& [name, value] : fields) request.headers.add(name, value);
-    http::Client client(*http::BaseUrl::parse("http://" + host), {});
-    auto answer = client.fetch(request);
-    EXPECT_TRUE(answer) << answer.error().message;
-    if (!answer) return {};
-    Got got{.status = answer->head.status, .code = {}, .body = answer->body, .head = answer->head};
-    if (got.body.find("<Error>") != Bytes::npos) got.code = got.element("Code");
-    return got;
+    return request;
   }
 
-  volume::testing::TestCell cell;
-  const Meter& meter() const { return edge_.meter(); }
-
- private:
   static Bytes format_amz_date(UnixMicros time) {
     Bytes out = format_iso8601(time);  // 2026-11-22T10:00:00.000Z
     out.resize(19);

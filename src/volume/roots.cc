@@ -24,11 +24,15 @@ Result<void> tell(const Visit& visit, std::vector<RootRef> roots) {
 }
 
 template <class F>
-Result<void> each_row(const replica::Reader& state, char table, F&& visit) {
-  const Bytes prefix(1, table);
+Result<void> each_of(const replica::Reader& state, const Bytes& prefix, F&& visit) {
   auto rows = state.iterate(prefix, schema::end_of(prefix));
   for (; rows->valid(); rows->next()) TRY_DO(visit(*rows));
   return rows->status();
+}
+
+template <class F>
+Result<void> each_row(const replica::Reader& state, char table, F&& visit) {
+  return each_of(state, Bytes(1, table), visit);
 }
 
 std::unexpected<Error> malformed(std::string_view what, ByteView key) {
@@ -107,15 +111,28 @@ Result<void> for_each_root(const replica::Reader& state, const Visit& visit) {
   });
 }
 
+// By the generations that layers say they have: between those lie the marks of erased ones, as many as were ever sealed
+// since the database was compacted there, and a scan of the table would walk over each.
 Result<void> for_each_unsealed(const replica::Reader& state,
                                const std::function<Result<void>(ByteView owner, const chunk::Content&)>& visit) {
-  return each_row(state, 'E', [&](replica::Iterator& row) -> Result<void> {
+  const auto visit_edit = [&](replica::Iterator& row) -> Result<void> {
     TRY(const schema::Edit edit, schema::decode_edit(row.value()));
     if (edit.removed) return {};
     TRY(const Entry entry, Entry::decode(edit.entry));
     return for_each_content(entry, [&](const chunk::Content& content) {
       return content.refs.empty() ? Result<void>() : visit(row.key(), content);
     });
+  };
+  return each_row(state, 'L', [&](replica::Iterator& row) -> Result<void> {
+    const Bytes key(row.key());
+    Decoder in(row.value());
+    const Layer layer = Layer::decode(in);
+    if (!in.done() || key.size() != kNumberedBytes + 8) return malformed("layer", key);
+    const VolumeId volume(schema::from_big_endian(ByteView(key).substr(1)));
+    const uint64_t number = schema::from_big_endian(ByteView(key).substr(kNumberedBytes));
+    for (const uint64_t generation : {layer.frozen, layer.active})
+      if (generation != 0) TRY_DO(each_of(state, schema::edits(volume, number, generation), visit_edit));
+    return {};
   });
 }
 

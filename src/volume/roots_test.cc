@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "volume/entry.h"
+#include "volume/schema.h"
 #include "volume/testing.h"
 
 namespace hailstone::volume {
@@ -26,6 +28,22 @@ Seen roots_of(const testing::TestCell& cell) {
   return out;
 }
 
+// From the whole table, whatever layers say.
+size_t edits_with_chunks(const testing::TestCell& cell) {
+  size_t out = 0;
+  for (auto rows = cell.database->iterate("E", schema::end_of("E")); rows->valid(); rows->next()) {
+    const auto edit = schema::decode_edit(rows->value());
+    if (!edit || edit->removed) continue;
+    const auto entry = Entry::decode(edit->entry);
+    EXPECT_TRUE(entry);
+    EXPECT_TRUE(for_each_content(*entry, [&](const chunk::Content& content) -> Result<void> {
+      out += content.refs.empty() ? 0 : 1;
+      return {};
+    }));
+  }
+  return out;
+}
+
 size_t unsealed_of(const testing::TestCell& cell) {
   size_t out = 0;
   EXPECT_TRUE(for_each_unsealed(*cell.database, [&](ByteView, const chunk::Content& content) -> Result<void> {
@@ -33,6 +51,7 @@ size_t unsealed_of(const testing::TestCell& cell) {
     ++out;
     return {};
   }));
+  EXPECT_EQ(out, edits_with_chunks(cell));
   return out;
 }
 
@@ -51,6 +70,20 @@ TEST(Roots, NameHeadsReleasesDraftsAndFlips) {
   std::vector<Bytes> told;
   for (const RootRef& ref : seen.all) told.push_back(describe_owner(*cell.database, ref.owner));
   EXPECT_THAT(told, ::testing::ElementsAre("channel 'current' of 'repo'", "head of 'repo'", "release 1 of 'repo'"));
+}
+
+TEST(Roots, UnsealedAreEditsOfFrozenAndActiveGenerations) {
+  testing::TestCell cell;
+  cell.create("repo", {});
+  cell.create("other", {});
+  cell.put("repo", "a", Bytes(1000, 'a'));
+  cell.put("other", "b", Bytes(1000, 'b'));
+  ASSERT_TRUE(cell.repository.submit(cell.caller, BeginSeal{"repo", kHeadLayer}));
+  EXPECT_EQ(unsealed_of(cell), 2u);
+  cell.put("repo", "a", Bytes(1000, 'c'));
+  EXPECT_EQ(unsealed_of(cell), 3u);
+  cell.release("repo");
+  EXPECT_EQ(unsealed_of(cell), 1u);
 }
 
 TEST(Roots, AFlipGoesWhenItsGraceIsOver) {

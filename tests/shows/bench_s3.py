@@ -11,7 +11,9 @@ import threading
 import time
 import urllib.parse
 
-from .node import Node, cpu_seconds, workspace
+from . import radosgw
+from .bench_depot import FILES, NGINX, SIZES, load
+from .node import Node, free_port, workspace
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -61,10 +63,10 @@ request = function()
   return wrk.format("PUT", targets[(i * 7 + id * 9973) % #targets + 1], nil, string.format("%08d%s", i * 8 + id, seed) .. tail)
 end
 """)
-    before = cpu_seconds(node.process.pid)
+    before = node.cpu_seconds()
     done = subprocess.run(["wrk", "-t2", f"-c{clients}", f"-d{seconds}s", "-s", str(script), node.s3_url], capture_output=True,
                           text=True, check=True)
-    used = cpu_seconds(node.process.pid) - before
+    used = node.cpu_seconds() - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
     count = int(re.search(r"(\d+) requests in", done.stdout).group(1))
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout).group(1))
@@ -130,17 +132,66 @@ def list_all(node, keys):
     return total / (time.monotonic() - started)
 
 
+def gets(place, seconds, turns):
+    """{size: {"anonymous" or "signed": requests per CPU-second over nginx's}}, as bench_depot does it; signed are presigned URLs."""
+    www = place / "www" / "files"
+    www.mkdir(parents=True)
+    for size in SIZES.values():
+        for i in range(FILES):
+            (www / f"{size}-{i}").write_bytes(os.urandom(size))
+    port, ratios = free_port(), {}
+    (place / "nginx.conf").write_text(NGINX.format(work=place, port=port))
+    nginx = subprocess.Popen(["taskset", "-c", "0", "nginx", "-c", str(place / "nginx.conf"), "-p", str(place)], stderr=subprocess.DEVNULL)
+    try:
+        with Node(place / "gets", cpus="0", set_=["http.threads=1"]) as node:
+            node.cli("volume", "create", "bench")
+            node.cli("import", www, "bench/files")
+            node.publish("bench")
+            for label, size in SIZES.items():
+                keys = [f"/bench--current/files/{size}-{i}" for i in range(FILES)]
+                found = {"anonymous": [], "signed": []}
+                for _ in range(turns):
+                    peer = load(nginx.pid, f"http://127.0.0.1:{port}", [f"/files/{size}-{i}" for i in range(FILES)], seconds, place)
+                    for kind, paths in (("anonymous", keys), ("signed", [presign(node, "GET", key) for key in keys])):
+                        found[kind].append(load(node.process.pid, node.s3_url, paths, seconds, place) / peer)
+                ratios[label] = {kind: statistics.median(values) for kind, values in found.items()}
+                print(f"  GET {label} over nginx, requests per CPU-second: anonymous {ratios[label]['anonymous']:.2f}, "
+                      f"signed {ratios[label]['signed']:.2f}", flush=True)
+    finally:
+        nginx.terminate()
+        nginx.wait()
+    return ratios
+
+
+def against_radosgw(place, per_cpu, seconds, size):
+    """What the same PUTs cost radosgw, in words; all of its parts counted. Not a limit."""
+    if absent := radosgw.missing():
+        return f"radosgw not run: no {', '.join(absent)}"
+    try:
+        with radosgw.Radosgw(place / "ceph") as peer:
+            call(peer, "PUT", "/small")
+            call(peer, "PUT", "/large")
+            rate, peer_per_cpu = wrk_puts(peer, place, seconds, 64)
+            put_stream(peer, "warm", os.urandom(size))
+            stream = size / put_stream(peer, "one", os.urandom(size))
+    except (AssertionError, OSError, subprocess.SubprocessError) as problem:
+        return f"radosgw not run: {problem}"[:300]
+    return (f"radosgw: PUT 4 KiB {rate:,.0f}/s, {peer_per_cpu:,.0f} a CPU-second: ours {per_cpu / peer_per_cpu:.0f} x that; PUT 64 MiB "
+            f"{stream / MIB:,.0f} MiB/s")
+
+
 def run(quick=False):
     seconds, turns, size, keys = (3, 3, 64 * MIB, 50_000) if quick else (10, 5, 64 * MIB, 1_000_000)
     with workspace() as place:
         with Node(place / "data") as node:
             call(node, "PUT", "/small")
             call(node, "PUT", "/large")
-            ratios = []
+            ratios, costs = [], []
             for turn in range(turns):
                 rate, per_cpu = wrk_puts(node, place, seconds, 64)
                 floor = sync_floor(place, seconds, 64)
                 ratios.append(rate / floor)
+                costs.append(per_cpu)
                 print(f"  PUT 4 KiB: {rate:,.0f}/s ({per_cpu:,.0f} a CPU-second of the server); one fdatasync a batch allows {floor:,.0f}/s: {ratios[-1]:.2f}", flush=True)
             put = statistics.median(ratios)
             singles, fours = [], []
@@ -156,6 +207,8 @@ def run(quick=False):
                 fours.append(four / one)
                 print(f"  PUT 64 MiB: {one / MIB:,.0f} MiB/s, MD5 {md5 / MIB:,.0f}: {singles[-1]:.2f}; four streams {four / MIB:,.0f}: {fours[-1]:.2f}", flush=True)
             one, four = statistics.median(singles), statistics.median(fours)
+        get = gets(place, 1 if quick else 3, turns)
+        peer = against_radosgw(place, statistics.median(costs), seconds, size)
         tree = place / "tree"
         for i in range(keys):
             if i % 1000 == 0:
@@ -170,6 +223,7 @@ def run(quick=False):
             listing = max(list_all(node, total) for _ in range(3))
             print(f"  ListObjectsV2: {listing:,.0f} keys/s", flush=True)
     figure = (f"PUT 4 KiB, 64 clients: {put:.2f} of one fdatasync a batch (limit 0.5); PUT 64 MiB: {one:.2f} of MD5 (limit 0.85), four "
-              f"streams {four:.2f} x one (limit 1.3); list {listing:,.0f} keys/s (limit 250,000)")
+              f"streams {four:.2f} x one (limit 1.3); list {listing:,.0f} keys/s (limit 250,000); GET over nginx, requests per CPU-second, anonymous and signed: "
+              + ", ".join(f"{label} {of['anonymous']:.2f} {of['signed']:.2f}" for label, of in get.items()) + f"; {peer}")
     assert put >= 0.5 and one >= 0.85 and four >= 1.3 and listing >= 250_000, figure
     return figure

@@ -30,6 +30,7 @@ class RegisterMachine final : public replica::StateMachine {
     return reply;
   }
   void applied(Slot) override {}
+  bool batches() const override { return true; }
 
   static Bytes stored(ByteView key) { return "r/" + Bytes(key); }
 };

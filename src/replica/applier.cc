@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 constexpr auto kRetryInterval = 100ms;
 /// What a record costs the log beside its command, at most.
 constexpr uint64_t kRecordOverheadBytes = 256;
+/// Written together at most.
+constexpr size_t kPendingRecords = 256, kPendingBytes = 1u << 20;
 
 }  // namespace
 
@@ -26,6 +28,7 @@ Applier::Applier(std::string name, Database& database, StateMachine& machine, co
       checksum_every_(checksum_every),
       workers_(pools.apply),
       logger_(logger),
+      pending_(database, [this] { return write_pending(); }),
       flusher_(
           pools.bulk, database, [&machine] { return machine.persist(); },
           [this] {
@@ -126,12 +129,21 @@ bool Applier::run_once() {
     batch.swap(queue_);
   }
   auto going = collect_flush();
-  const Slot before = place_.at.upto;
-  size_t next = 0;
-  for (; going && next < batch.size(); ++next) going = batch[next].work ? batch[next].work() : apply(batch[next].item);
-  if (place_.at.upto > before && !checksum_due()) events_.applied(place_.at.upto, 0);
+  const Slot before(applied_);
+  for (size_t next = 0; going && next < batch.size(); ++next) {
+    if (!batch[next].work) {
+      going = apply(batch[next].item);
+      continue;
+    }
+    going = write_pending();
+    if (going) going = batch[next].work();
+  }
+  if (going) going = write_pending();
+  if (applied() > before && !checksum_due(applied())) events_.applied(applied(), 0);
   if (!going) {
     const Error error = going.error();
+    for (Unwritten& each : unwritten_)
+      if (each.done) each.done(std::unexpected(error));
     for (Entry& entry : batch)
       if (entry.item.done) entry.item.done(std::unexpected(error));
     fail_with(error);
@@ -141,7 +153,6 @@ bool Applier::run_once() {
   return true;
 }
 
-/// The machine's changes and the place in the log are one atomic write.
 Result<void> Applier::apply(Item& item) {
   const paxos::Record& record = item.record;
   paxos::SnapshotMeta& at = place_.at;
@@ -150,43 +161,64 @@ Result<void> Applier::apply(Item& item) {
     if (item.done) std::exchange(item.done, nullptr)(fail(Code::Timeout, "done, but its answer is not known here"));
     return {};
   }
-  if (!at.advance(record))
+  const auto misfit = [&] {
     return fail(Code::Corrupt,
                 fmt::format("slot {} does not follow slot {}: the log and the database do not belong together",
                             record.slot.value, at.upto.value));
-  Batch out;
-  Bytes reply;
-  if (record.kind == paxos::Kind::Command) {
-    auto applied = machine_.apply(record.slot, *record.data, database_, out);
-    if (!applied) return std::unexpected(std::move(applied).error().within(fmt::format("slot {}", record.slot.value)));
-    reply = std::move(*applied);
+  };
+  if (record.slot != at.upto.next() || record.parent != at.digest) return misfit();
+  Unwritten applied{
+      .slot = record.slot, .command = record.kind == paxos::Kind::Command, .reply = {}, .done = nullptr, .checksum = 0};
+  if (applied.command) {
+    Batch out;
+    auto reply = machine_.apply(record.slot, *record.data, pending_, out);
+    if (!reply) return std::unexpected(std::move(reply).error().within(fmt::format("slot {}", record.slot.value)));
+    applied.reply = std::move(*reply);
     place_.changed_by(out);
+    pending_.add(std::move(out));
   }
-  out.put(Bytes(kAppliedKey), place_.encode());  // last: a range of the machine's may cover the key
+  // Only now: an iteration of the machine's has written what was pending, with the place before this record.
+  if (!at.advance(record)) return misfit();
+  applied.done = std::exchange(item.done, nullptr);
+  applied.checksum = place_.checksum;
+  unwritten_.push_back(std::move(applied));
+  applied_bytes_ += record.data->size() + kRecordOverheadBytes;
+  if (machine_.batches() && unwritten_.size() < kPendingRecords && pending_.bytes() < kPendingBytes) return {};
+  return write_pending();
+}
+
+/// The machine's changes and the place in the log are one atomic write.
+Result<void> Applier::write_pending() {
+  if (unwritten_.empty()) return {};
+  const Slot last = unwritten_.back().slot;
+  pending_.batch().put(Bytes(kAppliedKey), place_.encode());  // last: a range of the machine's may cover the key
   bool waited = false;
   while (true) {
-    auto written = database_.write(out);
+    auto written = database_.write(pending_.batch());
     if (written) break;
     if (written.error().code != Code::Exhausted)
-      return fail(Code::Io, fmt::format("slot {}: {}", record.slot.value, written.error().message));
-    TRY_DO(wait_for_room(written.error(), item));
+      return fail(Code::Io, fmt::format("slot {}: {}", last.value, written.error().message));
+    TRY_DO(wait_for_room(written.error()));
     waited = true;
   }
   if (waited) {
-    logger_.info("database_has_room", {{"slot", record.slot.value}});
+    logger_.info("database_has_room", {{"slot", last.value}});
     const std::lock_guard hold(mutex_);
     full_ = false;
   }
-  applied_bytes_ += record.data->size() + kRecordOverheadBytes;
-  applied_ = record.slot.value;
-  if (record.kind == paxos::Kind::Command) machine_.applied(record.slot);
-  if (item.done) std::exchange(item.done, nullptr)(std::move(reply));
-  if (checksum_due() && events_.applied) events_.applied(record.slot, place_.checksum);
+  pending_.clear();
+  auto unwritten = std::exchange(unwritten_, {});
+  for (Unwritten& each : unwritten) {
+    applied_ = each.slot.value;
+    if (each.command) machine_.applied(each.slot);
+    if (each.done) each.done(std::move(each.reply));
+    if (checksum_due(each.slot) && events_.applied) events_.applied(each.slot, each.checksum);
+  }
   return {};
 }
 
-/// The command is durable already, so a full disk can only delay it.
-Result<void> Applier::wait_for_room(const Error& error, Item& item) {
+/// The commands are durable already, so a full disk can only delay them.
+Result<void> Applier::wait_for_room(const Error& error) {
   const auto delayed = [] {
     return fail(Code::Timeout, "disk full: the command is logged, and will be applied when there is room");
   };
@@ -194,7 +226,8 @@ Result<void> Applier::wait_for_room(const Error& error, Item& item) {
   if (!full_) logger_.warn("database_disk_full", {{"applied_slot", applied_.load()}, {"error", error.message}});
   full_ = true;
   std::vector<Group::Done> waiting;
-  if (item.done) waiting.push_back(std::exchange(item.done, nullptr));
+  for (Unwritten& each : unwritten_)
+    if (each.done) waiting.push_back(std::exchange(each.done, nullptr));
   for (Entry& each : queue_)
     if (each.item.done) waiting.push_back(std::exchange(each.item.done, nullptr));
   hold.unlock();

@@ -15,6 +15,7 @@
 #include "replica/database.h"
 #include "replica/flusher.h"
 #include "replica/group.h"
+#include "replica/pending.h"
 #include "replica/place.h"
 #include "replica/workers.h"
 
@@ -54,6 +55,8 @@ class Applier {
   }
   /// Applies one record at once, during recovery.
   Result<void> apply_now(const paxos::Record& record);
+  /// After the last of them.
+  Result<void> write_pending();
   void start(Events events);
 
   void submit(std::vector<Item> items);
@@ -71,18 +74,26 @@ class Applier {
 
  private:
   enum class Stop : uint8_t { No, Drain, Abandon };
+  /// A record that is applied, its changes not yet written.
+  struct Unwritten {
+    Slot slot;
+    bool command;
+    Bytes reply;
+    Group::Done done;
+    uint64_t checksum;  // of the state there, where it is due
+  };
   /// A record, or other work at that place.
   struct Entry {
     Item item;
     std::function<Result<void>()> work;
   };
 
-  bool checksum_due() const { return checksum_every_ && place_.at.upto.value % checksum_every_ == 0; }
+  bool checksum_due(Slot slot) const { return checksum_every_ && slot.value % checksum_every_ == 0; }
   void schedule();  // with mutex_ held
   void run();
   bool run_once();
   Result<void> apply(Item& item);
-  Result<void> wait_for_room(const Error& error, Item& item);
+  Result<void> wait_for_room(const Error& error);
   void flush_if_due(bool wanted);
   Result<void> collect_flush();
   void finish(Stop how);
@@ -97,7 +108,9 @@ class Applier {
   Workers& workers_;
   Logger& logger_;
   Events events_;
-  Place place_;  // whoever runs
+  Place place_;  // whoever runs: of what is pending, too
+  Pending pending_;
+  std::vector<Unwritten> unwritten_;
   std::atomic<uint64_t> applied_ = 0;
 
   std::mutex mutex_;  // between the host's thread and the worker's; guards the block below

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -23,7 +24,9 @@ class Batch {
   void put(Bytes key, Bytes value) { ops_.push_back({Op::Kind::Put, std::move(key), std::move(value)}); }
   void erase(Bytes key) { ops_.push_back({Op::Kind::Erase, std::move(key), {}}); }
   void erase_range(Bytes begin, Bytes end) { ops_.push_back({Op::Kind::EraseRange, std::move(begin), std::move(end)}); }
+  void add(Op op) { ops_.push_back(std::move(op)); }
   const std::vector<Op>& ops() const { return ops_; }
+  std::vector<Op> take() { return std::exchange(ops_, {}); }
   bool empty() const { return ops_.empty(); }
   void clear() { ops_.clear(); }
 

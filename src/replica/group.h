@@ -26,6 +26,9 @@ class StateMachine {
   virtual Result<Bytes> apply(Slot slot, ByteView command, const Reader& state, Batch& out) = 0;
   /// Called after `out` of that slot is in the database: publish views to readers here.
   virtual void applied(Slot slot) = 0;
+  /// True for a machine that needs no applied() before the next apply(): the changes of many commands are then written
+  /// together. `state` shows them all the same.
+  virtual bool batches() const { return false; }
   /// On another thread, before the log is trimmed: what apply() put elsewhere than in the database must be durable on
   /// return. Exhausted: not yet, try later.
   virtual Result<void> persist() { return {}; }

@@ -12,6 +12,7 @@
 #include "disk/sim_disk.h"
 #include "log/log.h"
 #include "replica/counting_machine.h"
+#include "replica/place.h"
 #include "replica/rocks_database.h"
 
 namespace hailstone::replica {
@@ -355,6 +356,54 @@ TEST_F(GroupTest, AFullDiskRefusesCommandsAndLosesNone) {
   open_rocks();
   group = open();
   expect_all();
+}
+
+/// Looks at each write: the place must be that of the last command whose changes are there.
+class WatchingDatabase final : public Database {
+ public:
+  Result<std::optional<Bytes>> get(ByteView key) const override { return inner_->get(key); }
+  std::unique_ptr<Iterator> iterate(ByteView begin, ByteView end) const override { return inner_->iterate(begin, end); }
+  std::unique_ptr<Reader> snapshot() const override { return inner_->snapshot(); }
+  Result<void> flush() override { return inner_->flush(); }
+  uint64_t unflushed_bytes() const override { return 0; }
+  bool survives_restart() const override { return false; }
+  Result<void> write(const Batch& batch) override {
+    TRY_DO(inner_->write(batch));
+    ++writes;
+    const Slot place = Place::decode(**inner_->get(kAppliedKey))->at.upto;
+    const bool there = inner_->get(fmt::format("slot/{:016x}", place.value))->has_value();
+    const bool next = inner_->get(fmt::format("slot/{:016x}", place.next().value))->has_value();
+    EXPECT_TRUE(there || place.value <= 2) << place.value;
+    EXPECT_FALSE(next) << place.value;
+    return {};
+  }
+  std::atomic<int> writes = 0;
+
+ private:
+  const std::unique_ptr<Database> inner_ = make_memory_database();
+};
+
+TEST_F(GroupTest, ChangesAndPlaceAreWrittenTogetherHoweverManyCommands) {
+  for (const bool batching : {true, false}) {
+    SimDisk disk;
+    WatchingDatabase database;
+    CountingMachine machine;
+    machine.batching = batching;
+    auto group = Group::open(disk, database, machine, options_, logger_);
+    ASSERT_TRUE(group);
+    std::atomic<int> answered = 0;
+    for (int i = 0; i < 1000; ++i)
+      (*group)->propose(std::to_string(i), [&, i](Result<Bytes> reply) {
+        EXPECT_EQ(*reply, std::to_string(i + 1));
+        ++answered;
+      });
+    (*group)->drain();
+    EXPECT_EQ(answered, 1000);
+    if (batching)
+      EXPECT_LT(database.writes, 900);
+    else
+      EXPECT_GE(database.writes, 1000);
+  }
 }
 
 /// Takes writes until told not to, so that a test decides when the database finds the disk full.

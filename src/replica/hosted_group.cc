@@ -167,6 +167,7 @@ Result<void> HostedGroup::recover(Journal& journal, const std::optional<paxos::C
         // The applier keeps its own place; the first configuration is not in a fresh database.
         return applier_.apply_now(record);
       }));
+  TRY_DO(applier_.write_pending());
   if (alone && reached <= chosen && chosen > before)
     return fail(Code::Corrupt, fmt::format("{}: slot {} is missing: the database has applied slot {} and the log goes "
                                            "up to slot {}",

@@ -38,7 +38,7 @@ struct Settings {
   bool supervised = true;
   size_t groups = 1;
   int64_t grant_ms = 1000, heartbeat_ms = 50;
-  uint64_t flush_bytes = 64u << 20, segment_bytes = 64u << 20;
+  uint64_t flush_bytes = 64u << 20, segment_bytes = 64u << 20, memtable_bytes = 8u << 20;
   std::string store = "rocksdb";
   std::string log_level = "info";
 };
@@ -64,7 +64,8 @@ std::string group_directory(const Settings& settings, uint64_t group) {
 
 Result<std::unique_ptr<replica::Database>> open_database(disk::Disk& disk, const Settings& settings, uint64_t group,
                                                          size_t members, Logger& logger) {
-  const replica::RocksOptions options{.directory = group_directory(settings, group), .verify = true};
+  const replica::RocksOptions options{
+      .directory = group_directory(settings, group), .memtable_bytes = settings.memtable_bytes, .verify = true};
   if (members == 1) return replica::open_rocks_database(disk, options);
   return replica::open_or_replace_rocks_database(disk, options, logger);
 }
@@ -326,6 +327,7 @@ int main(int argc, char** argv) {
   app.add_option("--heartbeat-ms", settings.heartbeat_ms);
   app.add_option("--flush-bytes", settings.flush_bytes);
   app.add_option("--segment-bytes", settings.segment_bytes);
+  app.add_option("--memtable-bytes", settings.memtable_bytes);
   app.add_option("--store", settings.store)->check(CLI::IsMember({"rocksdb", "memory"}));
   app.add_option("--log-level", settings.log_level);
   CLI11_PARSE(app, argc, argv);

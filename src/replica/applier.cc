@@ -191,10 +191,11 @@ Result<void> Applier::apply(Item& item) {
 Result<void> Applier::write_pending() {
   if (unwritten_.empty()) return {};
   const Slot last = unwritten_.back().slot;
-  pending_.batch().put(Bytes(kAppliedKey), place_.encode());  // last: a range of the machine's may cover the key
+  Batch& batch = pending_.batch();
+  batch.put(Bytes(kAppliedKey), place_.encode());  // last: a range of the machine's may cover the key
   bool waited = false;
   while (true) {
-    auto written = database_.write(pending_.batch());
+    auto written = database_.write(batch);
     if (written) break;
     if (written.error().code != Code::Exhausted)
       return fail(Code::Io, fmt::format("slot {}: {}", last.value, written.error().message));

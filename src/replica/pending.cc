@@ -35,6 +35,16 @@ void Pending::add(Batch batch) {
   }
 }
 
+Batch& Pending::batch() {
+  if (!ranges_) {
+    std::vector<Batch::Op> ops = batch_.take();
+    std::ranges::stable_sort(ops, {}, &Batch::Op::key);
+    for (Batch::Op& op : ops) batch_.add(std::move(op));
+    changed_.clear();  // the places of the changes are others now: clear() follows
+  }
+  return batch_;
+}
+
 void Pending::clear() {
   batch_.clear();
   changed_.clear();

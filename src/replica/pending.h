@@ -17,7 +17,9 @@ class Pending final : public Reader {
       : database_(database), write_(std::move(write)) {}
 
   void add(Batch batch);
-  Batch& batch() { return batch_; }
+  /// To be written. In the order of the keys where that changes nothing: a sorted run enters the database in half the
+  /// time (docs/performance.md).
+  Batch& batch();
   size_t bytes() const { return bytes_; }
   void clear();
 

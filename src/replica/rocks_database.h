@@ -12,7 +12,9 @@ namespace hailstone::replica {
 
 struct RocksOptions {
   std::string directory;
-  uint64_t memtable_bytes = 64u << 20;     // one write buffer; at most two are held: one filling, one being flushed
+  /// One write buffer; at most two are held: one filling, one being flushed. What stays in the caches of a core is
+  /// filled fastest (docs/performance.md); larger ones are flushed less often.
+  uint64_t memtable_bytes = 8u << 20;
   uint64_t block_cache_bytes = 64u << 20;  // blocks, indexes and filters together
   int files_open_max = 256;
   bool verify = false;  // every block is read and checked before it opens

@@ -372,6 +372,7 @@ GroupStatus HostImpl::status(GroupId id) {
                       .chosen = replica.chosen(),
                       .applied = group.applied_slot(),
                       .leased = group.may_read(),
+                      .resting = replica.resting(),
                       .config = replica.config(),
                       .description = replica.describe()});
   };

@@ -49,7 +49,8 @@ struct GroupStatus {
   paxos::ReplicaId leader;  // 0: nobody
   paxos::Ballot ballot;
   Slot chosen, applied;
-  bool leased = false;  // reads are served without asking
+  bool leased = false;   // reads are served without asking
+  bool resting = false;  // nothing was asked for a while: no message, no timer
   paxos::Config config;
   std::string description;  // one line, for people
 };

@@ -54,6 +54,7 @@ struct MemberOptions {
   enum class Store : uint8_t { Memory, Rocks } store = Store::Memory;
   uint64_t flush_bytes = 64u << 20;
   uint64_t trim_lag_max = 1u << 20;
+  int64_t rest_after_ns = 5'000'000'000;
 };
 
 class Member final : public Transport {
@@ -71,6 +72,7 @@ class Member final : public Transport {
     options.consensus.grant_ns = 200'000'000;
     options.consensus.trim_lag_max = member.trim_lag_max;
     options.consensus.tail_bytes = 64 << 10;
+    options.consensus.rest_after_ns = member.rest_after_ns;
     options.consensus.checksum_every = 16;
     const paxos::Config first{.epoch = 1, .voters = {{.id = ReplicaId(1)}, {.id = ReplicaId(2)}, {.id = ReplicaId(3)}}};
     auto host = Host::open(disk_, clock_, this, options, logger_);

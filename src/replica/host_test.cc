@@ -112,5 +112,36 @@ TEST_F(HostTest, MembersChangeWhileItRuns) {
   converge(2 + extra_);
 }
 
+class RestTest : public HostTest {
+ protected:
+  RestTest() { options_.rest_after_ns = 50'000'000; }
+  void wait_until_all_rest() {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    for (auto& member : members_)
+      while (!member.host().status(GroupId(0)).resting && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::yield();
+    for (auto& member : members_) EXPECT_TRUE(member.host().status(GroupId(0)).resting);
+  }
+};
+
+TEST_F(RestTest, IdleGroupsSayNothingAndWakeWhenAsked) {
+  must(0, "a");
+  wait_until_all_rest();
+  for (int i = 0; i < 3; ++i) {
+    must(0, "b");
+    wait_until_all_rest();
+  }
+  converge(4);
+}
+
+TEST_F(RestTest, ALeaderThatDiedUnnoticedIsReplacedOnceSomebodyAsks) {
+  must(0, "a");
+  wait_until_all_rest();
+  const ReplicaId leads = members_[0].group(0).leader();
+  members_[leads.value - 1].stop();
+  must(0, "b");
+  converge(2);
+}
+
 }  // namespace
 }  // namespace hailstone::replica

@@ -65,7 +65,6 @@ Result<void> HostedGroup::refusal(size_t bytes) const {
   if (unanswered && unanswered + bytes + kProposalBytes > options_.queue_bytes_max)
     return fail(Code::Unavailable,
                 fmt::format("{} bytes of proposals are waiting, at most {}", unanswered, options_.queue_bytes_max));
-  if (const ReplicaId leads = leader(); leads && leads != self_) return not_leading(leads);
   return {};
 }
 
@@ -280,7 +279,6 @@ void HostedGroup::take_proposals() {
   if (waiting_first_ == waiting_.size() || failed_) return;
   const ReplicaId leads = replica_->leader();
   std::optional<Error> refused;
-  if (leads && leads != self_) refused = not_leading(leads).error();
   if (!leads) {
     leaderless_ = since == paxos::kNever ? driver_.now() : since;
     if (driver_.now() - leaderless_ < kLeaderWaitNs) return;
@@ -288,7 +286,7 @@ void HostedGroup::take_proposals() {
     refused = not_leading(ReplicaId()).error();
   }
   if (log_full_) refused = Error{Code::Exhausted, "disk full: the log cannot grow"};
-  if (!refused)
+  if (!refused && leads == self_)
     if (auto ready = applier_.ready(); !ready) {
       const bool full = ready.error().code == Code::Exhausted;
       refused = full ? ready.error() : Error{Code::Io, ready.error().message};
@@ -301,7 +299,8 @@ void HostedGroup::take_proposals() {
   }
   paxos::Propose propose{.proposals = {}, .time_us = driver_.wall_us()};
   uint64_t bytes = 0;
-  const size_t room = replica_->room();
+  // Another's leadership is for the replica to tell: being asked may wake it from its rest.
+  const size_t room = leads == self_ ? replica_->room() : SIZE_MAX;
   for (; waiting_first_ < waiting_.size() && propose.proposals.size() < room && bytes < options_.batch_bytes_max;
        ++waiting_first_) {
     Proposal& each = waiting_[waiting_first_];

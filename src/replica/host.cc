@@ -83,6 +83,7 @@ class HostImpl final : public Host, public Driver {
     if (transport_) transport_->send(to, Channel::Snapshots, encode(message));
   }
   LogJob& job() override { return job_; }
+  paxos::Output& output() override { return output_; }
   void event(HostedGroup& group, const paxos::Event& event) override {
     if (options_.on_event) options_.on_event(group.id(), event);
   }
@@ -142,6 +143,7 @@ class HostImpl final : public Host, public Driver {
 
   // The host's thread only.
   LogJob job_;
+  paxos::Output output_;
   uint64_t jobs_out_ = 0;
   std::map<ReplicaId, std::vector<paxos::Message>> outgoing_;
   std::vector<HostedGroup*> touched_;

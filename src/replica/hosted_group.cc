@@ -218,9 +218,10 @@ void HostedGroup::start() {
 // ---- the host's thread ----
 
 void HostedGroup::step(paxos::Input input) {
-  output_.clear();
-  replica_->step(driver_.now(), std::move(input), output_);
-  take_out();
+  paxos::Output& output = driver_.output();
+  output.clear();
+  replica_->step(driver_.now(), std::move(input), output);
+  take_out(output);
 }
 
 void HostedGroup::tick() {
@@ -330,15 +331,15 @@ void HostedGroup::finish_turn() {
   leader_ = replica_->leader().value;
 }
 
-void HostedGroup::take_out() {
-  for (paxos::Message& message : output_.messages) driver_.send(std::move(message));
-  for (paxos::Write& write : output_.writes) driver_.job().writes.emplace_back(id_, std::move(write));
-  finish_outcomes();
-  if (!output_.commits.empty()) {
+void HostedGroup::take_out(paxos::Output& output) {
+  for (paxos::Message& message : output.messages) driver_.send(std::move(message));
+  for (paxos::Write& write : output.writes) driver_.job().writes.emplace_back(id_, std::move(write));
+  finish_outcomes(output);
+  if (!output.commits.empty()) {
     std::vector<Applier::Item> items;
-    items.reserve(output_.commits.size());
+    items.reserve(output.commits.size());
     auto answer = answers_.begin();
-    for (paxos::Record& record : output_.commits) {
+    for (paxos::Record& record : output.commits) {
       Done done;
       while (answer != answers_.end() && answer->first < record.slot) ++answer;
       if (answer != answers_.end() && answer->first == record.slot) done = std::move(answer->second);
@@ -347,7 +348,7 @@ void HostedGroup::take_out() {
     applier_.submit(std::move(items));
   }
   answers_.clear();
-  for (const paxos::ReadAt& each : output_.reads) {
+  for (const paxos::ReadAt& each : output.reads) {
     const auto found = asked_.find(each.tag);
     if (found == asked_.end()) continue;
     ReadDone done = std::move(found->second);
@@ -359,11 +360,11 @@ void HostedGroup::take_out() {
     else
       reads_at_.emplace(each.index, std::move(done));
   }
-  for (paxos::Event& event : std::exchange(output_.events, {})) handle(event);
+  for (paxos::Event& event : std::exchange(output.events, {})) handle(event);
 }
 
-void HostedGroup::finish_outcomes() {
-  for (const paxos::Outcome& outcome : output_.outcomes) {
+void HostedGroup::finish_outcomes(const paxos::Output& output) {
+  for (const paxos::Outcome& outcome : output.outcomes) {
     using enum paxos::Outcome::Result;
     Result<void> result;
     switch (outcome.result) {

@@ -33,7 +33,8 @@ class Driver {
   virtual void post(HostedGroup& group, std::function<void()> work) = 0;
   virtual void send(paxos::Message message) = 0;
   virtual void send_snapshot(paxos::ReplicaId to, const SnapshotMessage& message) = 0;
-  virtual LogJob& job() = 0;  // what this turn wants of the log
+  virtual LogJob& job() = 0;            // what this turn wants of the log
+  virtual paxos::Output& output() = 0;  // for one step of one group at a time
   virtual void event(HostedGroup& group, const paxos::Event& event) = 0;
   virtual void failed(HostedGroup& group, const Error& cause) = 0;
   virtual void drain() = 0;
@@ -105,8 +106,8 @@ class HostedGroup final : public Group {
   };
 
   Result<void> refusal(size_t bytes) const;
-  void take_out();
-  void finish_outcomes();
+  void take_out(paxos::Output& output);
+  void finish_outcomes(const paxos::Output& output);
   void release_reads();
   void take_proposals();
   void handle(paxos::Event& event);
@@ -144,7 +145,6 @@ class HostedGroup final : public Group {
 
   // The host's thread only.
   std::optional<paxos::Replica> replica_;
-  paxos::Output output_;
   std::vector<Proposal> waiting_;  // for room in the replica's window; from waiting_first_ on
   size_t waiting_first_ = 0;
   paxos::Time leaderless_ = paxos::kNever;  // proposals wait for a leader since then

@@ -77,6 +77,8 @@ class Disk {
 std::string parent_directory(const std::string& path);
 /// The whole content; NotFound when absent, Invalid when larger than `bytes_max`.
 Result<Bytes> read_file(Disk& disk, const std::string& path, uint64_t bytes_max);
+/// The same into `content`, whose memory is used again: for many large files, one after the other.
+Result<void> read_file(Disk& disk, const std::string& path, uint64_t bytes_max, Bytes& content);
 /// Old content or new, never a mix, durable on return: temporary file (`path` + ".tmp"), sync, rename, sync
 /// of the directory. One writer per path at a time.
 Result<void> write_file_atomic(Disk& disk, const std::string& path, ByteView content);

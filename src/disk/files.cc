@@ -11,15 +11,21 @@ std::string parent_directory(const std::string& path) {
 }
 
 Result<Bytes> read_file(Disk& disk, const std::string& path, uint64_t bytes_max) {
+  Bytes content;
+  TRY_DO(read_file(disk, path, bytes_max, content));
+  return content;
+}
+
+Result<void> read_file(Disk& disk, const std::string& path, uint64_t bytes_max, Bytes& content) {
   TRY(auto file, disk.open(path, OpenMode::Read));
   TRY(const uint64_t size, file->size());
   if (size > bytes_max) {
     return fail(Code::Invalid, fmt::format("read {}: {} bytes, at most {} expected", path, size, bytes_max));
   }
-  Bytes content(size, '\0');
+  content.resize(size);
   TRY(const size_t got, file->read_at(0, content));
   content.resize(got);
-  return content;
+  return {};
 }
 
 namespace {

@@ -74,8 +74,8 @@ class SegmentedLog final : public Log {
   }
 
   Result<std::vector<uint64_t>> list_segments() const;
-  Result<Scan> scan(const Segment& segment, const RecordVisitor& visit) const;
-  Result<Scan> check(Segment& segment, bool is_last);
+  Result<Scan> scan(const Segment& segment, Bytes& image, const RecordVisitor& visit) const;
+  Result<Scan> check(Segment& segment, Bytes& image, bool is_last);
   Result<void> settle(const Segment& segment, const Scan& scan);
   Result<void> begin_segment(uint64_t number, uint64_t payload_bytes);
   Result<void> write_batch();
@@ -110,9 +110,10 @@ Result<std::vector<uint64_t>> SegmentedLog::list_segments() const {
   return numbers;
 }
 
-Result<Scan> SegmentedLog::scan(const Segment& segment, const RecordVisitor& visit) const {
+/// `image` is memory to read into, of one scan after the other.
+Result<Scan> SegmentedLog::scan(const Segment& segment, Bytes& image, const RecordVisitor& visit) const {
   const std::string path = path_of(segment.number);
-  TRY(const Bytes image, disk::read_file(disk_, path, UINT64_MAX));
+  TRY_DO(disk::read_file(disk_, path, UINT64_MAX, image));
   auto scanned = scan_segment(image, visit);
   if (!scanned) return std::unexpected(std::move(scanned).error().within(path));
   if (scanned->header.segment != segment.number) {
@@ -122,8 +123,8 @@ Result<Scan> SegmentedLog::scan(const Segment& segment, const RecordVisitor& vis
 }
 
 /// Fills in the segment's slots.
-Result<Scan> SegmentedLog::check(Segment& segment, bool is_last) {
-  TRY(auto found, scan(segment, [&](const Record& record, uint64_t offset) -> Result<void> {
+Result<Scan> SegmentedLog::check(Segment& segment, Bytes& image, bool is_last) {
+  TRY(auto found, scan(segment, image, [&](const Record& record, uint64_t offset) -> Result<void> {
         if (segment.batches.empty() || segment.batches.back().offset != offset)
           segment.batches.push_back({record.slot, offset});
         return {};
@@ -169,11 +170,12 @@ Result<void> SegmentedLog::recover() {
   TRY(const auto numbers, list_segments());
   if (numbers.empty()) return begin_segment(1, 0);
   Scan scan;
+  Bytes image;
   for (const uint64_t number : numbers) {
     Segment segment;
     segment.number = number;
     TRY(segment.bytes, disk_.file_size(path_of(number)));
-    TRY(scan, check(segment, number == numbers.back()));
+    TRY(scan, check(segment, image, number == numbers.back()));
     segments_.push_back(segment);
   }
   TRY(file_, disk_.open(path_of(numbers.back()), disk::OpenMode::Write));
@@ -247,9 +249,10 @@ Result<void> SegmentedLog::sync() {
 }
 
 Result<void> SegmentedLog::replay(Slot from, const std::function<Result<void>(Slot, ByteView)>& visit) {
+  Bytes image;
   for (const auto& segment : segments_) {
     if (segment.last < from) continue;
-    TRY(const Scan found, scan(segment, [&](const Record& record, uint64_t) -> Result<void> {
+    TRY(const Scan found, scan(segment, image, [&](const Record& record, uint64_t) -> Result<void> {
           return record.slot < from ? Result<void>() : visit(record.slot, record.body);
         }));
     const bool current = &segment == &segments_.back();

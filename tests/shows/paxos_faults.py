@@ -115,15 +115,22 @@ def gaps(acknowledged, begin, end):
 
 def run(quick=False):
     build()
+    short = []
+
+    def want(good, what):
+        print(f"  {'' if good else 'SHORT: '}{what}", flush=True)
+        if not good:
+            short.append(what)
+
     with tempfile.TemporaryDirectory() as base, Cluster(base + "/cluster") as cluster:
         # Elections without a fault: none while idle, none under load.
         before = cluster.elections()
         time.sleep(10 if quick else 600)
-        assert cluster.elections() == before, "an election in an idle cluster"
+        idle = cluster.elections() - before
         with History(cluster, clients=16, seed=5) as load:
             time.sleep(10 if quick else 600)
-        assert cluster.elections() == before, "an election in a loaded cluster without a fault"
-        print(f"  {'20 s' if quick else '20 min'} idle and loaded: no election; {len(load.lines)} operations", flush=True)
+        loaded = cluster.elections() - before - idle
+        want(idle + loaded == 0, f"{'10 s' if quick else '10 min'} each, idle and loaded with {len(load.lines)} operations: {idle} and {loaded} elections")
 
         # kill -9 of the leader's process.
         took = []
@@ -135,8 +142,7 @@ def run(quick=False):
             cluster.kill(leader)
             took.append(first_write(cluster, b"kill-%d" % number, gone=[leader]))
         killed = f"fail-over after kill -9: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}"
-        print("  " + killed, flush=True)
-        assert statistics.median(took) <= 0.150 and max(took) <= 0.400, killed
+        want(statistics.median(took) <= 0.150 and max(took) <= 0.400, killed)
 
         # The leader's host is cut off.
         took = []
@@ -150,8 +156,7 @@ def run(quick=False):
             took.append(first_write(cluster, b"cut-%d" % number, gone=[leader]))
             cluster.mend()
         vanished = f"host cut off: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}"
-        print("  " + vanished, flush=True)
-        assert max(took) <= GRANT_S + 0.100, vanished
+        want(max(took) <= GRANT_S + 0.100, vanished)
 
         # Planned hand-over, and a restart of all three, one after the other.
         settle(cluster)
@@ -177,7 +182,7 @@ def run(quick=False):
         load.check(base + "/handover.history")
         planned = (f"hand-over: write gap median {statistics.median(longest) * 1000:.0f} ms, max {max(longest) * 1000:.0f} ms; "
                    f"rolling restart of three: {without[1] * 1000:.0f} ms without writes in all, {without[0] * 1000:.0f} ms at once")
-        print("  " + planned, flush=True)
+        want(statistics.median(longest) <= 0.020 and without[1] < 0.100, planned)
 
         # Everything, under load.
         settle(cluster)
@@ -186,6 +191,5 @@ def run(quick=False):
         verdict = load.check(base + "/faults.history")
         total = sum(faults.values())
         print(f"  {total} faults {faults}; slowest return {slowest:.2f} s; {len(load.lines)} operations: {verdict}", flush=True)
-        assert statistics.median(longest) <= 0.020, planned
-        assert without[1] < 0.100, planned
+    assert not short, "; ".join(short)
     return f"{killed}; {vanished}; {planned}; {total} faults, {len(load.lines)} operations, linearizable"

@@ -142,13 +142,14 @@ Result<void> HostedGroup::recover(Journal& journal, const std::optional<paxos::C
                                   const paxos::Options& consensus) {
   // A snapshot that was all there when the process ended takes its place now.
   TRY(const Slot completed, install_.completed());
-  if (completed) {
+  TRY(paxos::SnapshotMeta at, applier_.load());
+  if (completed > at.upto) {
     TRY_DO(journal.append_floor(id_, completed));
     TRY_DO(journal.sync());
     TRY_DO(install_.adopt());
     TRY_DO(machine_.restored(database_, completed));
+    TRY(at, applier_.load());
   }
-  TRY(paxos::SnapshotMeta at, applier_.load());
   if (first) {
     applier_.set_first(*first);
     if (at.configs.empty()) at.configs = {*first};
@@ -425,13 +426,16 @@ void HostedGroup::handle(paxos::Event& event) {
 
 // ---- snapshots ----
 
-/// `work` runs where the applier does, `then` on the host's thread with its outcome.
-void HostedGroup::on_worker(std::function<Result<void>()> work, std::function<void(Result<void>)> then) {
-  applier_.run_between([this, work = std::move(work), then = std::move(then)]() -> Result<void> {
-    auto done = work();
-    driver_.post(*this, [then, done] { then(done); });
-    return {};
-  });
+/// `work` runs where the applier does, `then` on the host's thread with its outcome, if the transfer still goes on.
+void HostedGroup::for_fetch(std::function<Result<void>()> work, std::function<void(Result<void>)> then) {
+  applier_.run_between(
+      [this, number = fetch_->number, work = std::move(work), then = std::move(then)]() -> Result<void> {
+        auto done = work();
+        driver_.post(*this, [this, number, then, done] {
+          if (fetch_ && fetch_->number == number) then(done);
+        });
+        return {};
+      });
 }
 
 void HostedGroup::serve(const paxos::ServeLearn& wanted, paxos::Chosen found) {
@@ -474,16 +478,15 @@ void HostedGroup::on_snapshot(const SnapshotMessage& message) {
 }
 
 void HostedGroup::begin_fetch(const paxos::FetchSnapshot& wanted) {
-  fetch_ = Fetch{.from = wanted.from, .meta = wanted.meta, .after = {}};
+  fetch_ = Fetch{.number = ++fetches_, .from = wanted.from, .meta = wanted.meta, .after = {}};
   logger_.info("snapshot_wanted", {{"group", name_}, {"from", wanted.from.value}, {"slot", wanted.meta.upto.value}});
   const auto cursor = std::make_shared<Bytes>();
-  on_worker(
+  for_fetch(
       [this, cursor, meta = wanted.meta]() -> Result<void> {
         TRY(*cursor, install_.begin(meta));
         return {};
       },
       [this, cursor](Result<void> begun) {
-        if (!fetch_) return;
         if (!begun) return end_fetch(false, begun.error().message);
         fetch_->after = *cursor;
         fetch_->begun = true;
@@ -507,13 +510,12 @@ void HostedGroup::take_piece(const SnapshotPiece& piece) {
   if (!piece.entries.empty()) fetch_->after = piece.entries.back().first;
   fetch_->all = piece.last;
   ++fetch_->staging;
-  on_worker(
+  for_fetch(
       [this, held = std::make_shared<const SnapshotPiece>(piece)]() -> Result<void> {
         TRY_DO(install_.add(*held));
         return {};
       },
       [this](Result<void> staged) {
-        if (!fetch_) return;
         --fetch_->staging;
         if (!staged) return end_fetch(false, staged.error().message);
         if (fetch_->all && fetch_->staging == 0) return complete_fetch();
@@ -523,9 +525,8 @@ void HostedGroup::take_piece(const SnapshotPiece& piece) {
 }
 
 void HostedGroup::complete_fetch() {
-  on_worker([this]() -> Result<void> { return install_.complete(); },
+  for_fetch([this]() -> Result<void> { return install_.complete(); },
             [this](Result<void> complete) {
-              if (!fetch_) return;
               if (!complete) return end_fetch(false, complete.error().message);
               // The log gives up what the snapshot replaces, then it takes its place.
               driver_.job().floors.emplace_back(id_, fetch_->meta.upto);
@@ -535,7 +536,7 @@ void HostedGroup::complete_fetch() {
 void HostedGroup::floor_kept() {
   if (!fetch_) return;
   fetch_->adopt_again = paxos::kNever;
-  on_worker(
+  for_fetch(
       [this, upto = fetch_->meta.upto]() -> Result<void> {
         TRY_DO(install_.adopt());
         TRY_DO(applier_.load());
@@ -543,7 +544,7 @@ void HostedGroup::floor_kept() {
       },
       [this](Result<void> adopted) {
         // The log has let go: without the snapshot this replica can't go on.
-        if (!adopted && adopted.error().code == Code::Exhausted && fetch_) {
+        if (!adopted && adopted.error().code == Code::Exhausted) {
           fetch_->adopt_again = driver_.now() + kAdoptRetryNs;
           return;
         }

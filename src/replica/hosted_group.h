@@ -95,6 +95,7 @@ class HostedGroup final : public Group {
   };
   /// A snapshot that comes from another member.
   struct Fetch {
+    uint64_t number = 0;  // what was begun for an earlier one says nothing about this one
     paxos::ReplicaId from;
     paxos::SnapshotMeta meta;
     Bytes after;                      // the next piece follows it
@@ -116,7 +117,7 @@ class HostedGroup final : public Group {
   void take_piece(const SnapshotPiece& piece);
   void complete_fetch();
   void end_fetch(bool installed, const std::string& why);
-  void on_worker(std::function<Result<void>()> work, std::function<void(Result<void>)> then);
+  void for_fetch(std::function<Result<void>()> work, std::function<void(Result<void>)> then);
   void offer_snapshot(paxos::ReplicaId to, Slot first);
   void send_piece(const SnapshotGet& get);
 
@@ -156,6 +157,7 @@ class HostedGroup final : public Group {
   std::vector<std::pair<Slot, Done>> answers_;
   Slot trimmed_;
   std::optional<Fetch> fetch_;
+  uint64_t fetches_ = 0;
 
   SnapshotInstall install_;  // where the applier runs
   std::mutex source_mutex_;  // workers against each other

@@ -21,6 +21,7 @@ class Machine final : public replica::StateMachine {
   Result<Bytes> apply(Slot slot, ByteView command, const replica::Reader& state, replica::Batch& out) override;
   void applied(Slot slot) override;
   Result<void> persist() override;
+  Result<void> restored(const replica::Reader& state, Slot) override { return load(state); }
 
   const PublishedState& published() const { return published_; }
 

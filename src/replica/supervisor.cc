@@ -26,9 +26,9 @@ using namespace std::chrono_literals;
 
 /// For reaching the others; their grants run out by themselves soon after.
 constexpr auto kTellTime = 500ms;
-constexpr auto kPauseMin = 50ms, kPauseMax = 10'000ms;
+constexpr auto kPauseMin = 50ms, kPauseMax = 5'000ms;
 /// A child that lived so long did not die of its start.
-constexpr auto kSettled = 10s;
+constexpr auto kSettled = 2s;
 constexpr size_t kReportBytesMax = 60'000;  // a pipe holds that much
 
 std::atomic<pid_t> child = 0;

@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
 import time
+import types
 
 from .node import workspace
 from .register import BENCH, Cluster, build
@@ -126,6 +128,41 @@ def ready(service):
     raise AssertionError(f"{service.name} does not serve")
 
 
+def resident_kib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+def idle_groups(base, count):
+    """Share of a core and KiB a group of one node's process with so many groups that nobody asks anything of."""
+    sizes = {}
+    for groups in (1, count):
+        with Cluster(base / f"idle-{groups}", isolated=False, options=[f"--groups={groups}", "--store=memory"], port=17900) as cluster:
+            deadline = time.monotonic() + 120
+            while sum(cluster.status(i).count("rest") for i in range(3)) < 3 * groups:
+                assert time.monotonic() < deadline, "the groups do not come to rest"
+                time.sleep(0.5)
+            pids = [cluster.process(i) for i in range(3)]
+            before, began = cpu_seconds(pids), time.monotonic()
+            time.sleep(10)
+            share = (cpu_seconds(pids) - before) / 3 / (time.monotonic() - began)
+            sizes[groups] = statistics.mean(resident_kib(pid) for pid in pids)
+    return share, (sizes[count] - sizes[1]) / count
+
+
+def many_groups(base, groups, seconds):
+    """Writes per second by 256 clients over so many groups, all led by one node."""
+    with Cluster(base / f"groups-{groups}", isolated=False, options=[f"--groups={groups}", "--store=memory"], port=18000) as cluster:
+        deadline = time.monotonic() + 60
+        while cluster.status(0).count(" leader promised") < groups:
+            assert time.monotonic() < deadline, "one node does not come to lead all groups"
+            for i in (1, 2):
+                cluster.resign(i, 1)
+            time.sleep(0.3)
+        service = types.SimpleNamespace(name="register", members=[f"--member={i + 1}={cluster.port + 100 + i}" for i in range(3)],
+                                        pids=lambda: [cluster.process(i) for i in range(3)])
+        return load(service, "put", 256, seconds)["per_second"]
+
+
 def run(quick=False):
     build()
     for program in ("etcd", "java"):
@@ -142,6 +179,9 @@ def run(quick=False):
                 for service in services:
                     figures = load(service, operation, clients, seconds)
                     table.setdefault((operation, clients, service.name), []).append(figures)
+    with workspace() as base:
+        share, kib = idle_groups(base, 1000 if quick else 10_000)
+        spread = statistics.median(many_groups(base, 64, seconds) / many_groups(base, 1, seconds) for _ in range(rounds))
 
     def median(case, name, figure):
         return statistics.median(each[figure] for each in table[(*case, name)])
@@ -174,6 +214,9 @@ def run(quick=False):
         want(f"p99, {clients} clients, of ZooKeeper's", ratio(case, "zookeeper", "p99_us"), 0.5, at_least=False)
         want(f"CPU a write, {clients} clients, of etcd's", ratio(case, "etcd", "cpu_us"), 0.3, at_least=False)
     want("linearizable reads, 64 clients, of etcd's", ratio(("get", 64), "etcd", "per_second"), 5)
+    want("64 active groups, of one group's writes", spread, 0.9)
+    want(f"CPU of {1000 if quick else 10_000} idle groups, % of a core", share * 100, 2, at_least=False)
+    want("KiB an idle group, with its host, database and machine", kib, 4, at_least=False)
     figure = ", ".join(f"{ratio(('put', c), n, 'per_second'):.2f}x {n} at {c}" for c in (64, 256) for n in ("etcd", "zookeeper", "floor"))
     assert not short, "; ".join(short)
     return f"writes {figure}; reads {ratio(('get', 64), 'etcd', 'per_second'):.1f}x etcd"

@@ -47,6 +47,8 @@ def settle(cluster):
         if cluster.supervisors[i] is None:
             cluster.start(i)
     cluster.wait_for_leader()
+    for i in range(cluster.count):
+        cluster.wait_until_up(i)
     time.sleep(GRANT_S * 1.3)
 
 

@@ -220,6 +220,15 @@ class Cluster:
             time.sleep(0.02)
         raise AssertionError("nobody leads")
 
+    def wait_until_up(self, i, patience=30):
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Gone, IndexError):
+                self.status(i)
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"node {i + 1} does not come up")
+
     def elections(self):
         """How many ballots were ever used: the highest round that a node has promised."""
         rounds = [int(self.status(i).split()[3].split(".")[0]) for i in range(self.count) if self.supervisors[i]]

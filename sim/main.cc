@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <ctime>
 
 #include "sim/cluster.h"
 
@@ -48,7 +49,8 @@ int main(int argc, char** argv) {
   }
   fmt::print(
       "{} seeds, {} operations ({} without an answer), {} local reads, {} elections, {} slots, {} violations; {:.0f} "
-      "events/s\n",
-      seeds, done, unknown, local, elections, slots, violations, static_cast<double>(events) / elapsed());
+      "events/s a core\n",
+      seeds, done, unknown, local, elections, slots, violations,
+      static_cast<double>(events) * CLOCKS_PER_SEC / static_cast<double>(std::clock()));
   return violations ? 1 : 0;
 }

@@ -27,6 +27,7 @@ ITEMS = {
     "golden": "the consensus core in situations written down message by message",
     "sim": "the consensus core under every fault in virtual time, and the bugs planted in it",
     "paxos-faults": "three real nodes under kill -9, SIGSTOP, cut links and lost hosts: linearizable, and back in time",
+    "bench-step": "a step of the consensus core, an idle member's memory, the simulator's pace",
     "bench-paxos": "a replicated register service against etcd, ZooKeeper and the floor, side by side",
     "log-damage": "flipped bytes in logs and databases of real nodes, of a minority and of a majority",
     "readme": "a clean clone, the two commands, the five-minute session",

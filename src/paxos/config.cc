@@ -53,7 +53,7 @@ void Core::reconfigure(Reconfigure& request) {
       request.next.epoch = at_.configs[0].epoch + 1;
       request.next.governs_from = Slot(end_.value + 1 + options_.alpha);
       append(Kind::Config, std::make_shared<const Bytes>(request.next.encode()), request.tag);
-      pending_config_ = std::move(request.next);
+      pending_config_ = std::make_unique<const Config>(std::move(request.next));
       refresh_peers();
       return fill_for_config();
     }
@@ -63,7 +63,9 @@ void Core::reconfigure(Reconfigure& request) {
 
 // A configuration governs alpha slots after its own; so that it does so soon, the slots between are filled.
 void Core::fill_for_config() {
-  const Config* newest = pending_config_ ? &*pending_config_ : at_.configs.size() > 1 ? &at_.configs.back() : nullptr;
+  const Config* newest = pending_config_          ? pending_config_.get()
+                         : at_.configs.size() > 1 ? &at_.configs.back()
+                                                  : nullptr;
   if (!newest) return;
   while (end_.next() < newest->governs_from && end_.value - at_.upto.value < options_.alpha)
     append(Kind::Noop, std::make_shared<const Bytes>(), {});
@@ -93,7 +95,7 @@ void Core::config_progress() {
   if (member && role_ == Role::Removed) set_role(Role::Follower, leader_);
   if (!is_live_voter(options_.self)) {
     if (leader_ || !member) stand_at_ = kNever;
-  } else if (stand_at_ == kNever && role_ == Role::Follower && candidacy_.phase == Phase::None) {
+  } else if (stand_at_ == kNever && role_ == Role::Follower && !candidacy_) {
     schedule_candidacy(std::max(grant_.until, now_ + options_.grant_ns));
   }
   if (role_ != Role::Leader) return;
@@ -120,6 +122,13 @@ void Core::refresh_peers() {
       retiring_.clear();
     }
   }
+  const PeersOf now{.first = at_.configs.empty() ? 0 : at_.configs.front().epoch,
+                    .last = at_.configs.empty() ? 0 : at_.configs.back().epoch,
+                    .pending = pending_config_ ? pending_config_->epoch : 0,
+                    .retiring = retiring_epoch_.value_or(0)};
+  if (peers_of_ == now) return;
+  peers_of_ = now;
+  echoes_new_ = true;
   std::set<ReplicaId> wanted(retiring_.begin(), retiring_.end());
   const auto add = [&](const Config& config) {
     for (const Config::Voter& voter : config.voters) wanted.insert(voter.id);

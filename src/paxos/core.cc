@@ -83,13 +83,13 @@ void Core::step(Time now, Input& input, Output& output) {
 void Core::tick() {
   advance_chosen();
   if (role_ == Role::Stopped) return;
-  if (candidacy_.phase != Phase::None) candidacy_tick();
+  if (candidacy_) candidacy_tick();
   if (role_ == Role::Leader) leader_tick();
   if (ack_due_) acknowledge();
   if (rest_wanted_ && rest_wanted_ == stamp_to_echo_) try_rest();
   learner_tick();
   reads_tick();
-  if (role_ == Role::Follower && candidacy_.phase == Phase::None && now_ >= stand_at_) stand(true);
+  if (role_ == Role::Follower && !candidacy_ && now_ >= stand_at_) stand(true);
   if (!orphans_.empty() && now_ >= orphans_until_) {
     for (const auto& [slot, pending] : orphans_)
       out_->outcomes.push_back(
@@ -103,8 +103,9 @@ Time Core::next_wakeup() const {
   if (role_ == Role::Stopped) return kNever;
   Time next = kNever;
   const auto at = [&](Time time) { next = std::min(next, time); };
-  if (role_ == Role::Follower && candidacy_.phase == Phase::None) at(stand_at_);
-  if (candidacy_.phase != Phase::None) at(candidacy_.retry);
+  if (role_ == Role::Follower && !candidacy_) at(stand_at_);
+  if (candidacy_) at(candidacy_->retry);
+  if (role_ == Role::Leader && resting_) at(call_absent_at_);
   if (role_ == Role::Leader && !resting_) {
     for (const Peer& each : peers_)
       if (!each.rests) at(each.sent.ns == INT64_MIN ? now_ : each.sent + options_.heartbeat_ns);
@@ -119,14 +120,6 @@ Time Core::next_wakeup() const {
   for (const auto& [id, forwarded] : forwarded_) at(forwarded.sent + 4 * options_.heartbeat_ns);
   if (!orphans_.empty()) at(orphans_until_);
   return next;
-}
-
-void Core::send(ReplicaId to, Body body) {
-  out_->messages.push_back({.group = options_.group, .from = options_.self, .to = to, .body = std::move(body)});
-}
-
-void Core::send_after_write(ReplicaId to, Body body) {
-  write().after.push_back({.group = options_.group, .from = options_.self, .to = to, .body = std::move(body)});
 }
 
 Write& Core::write() {

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
 #include <vector>
 
+#include "paxos/fifo.h"
 #include "paxos/io.h"
 #include "paxos/window.h"
 
@@ -39,8 +40,22 @@ struct Core {
   void step(Time now, Input& input, Output& output);
   Time next_wakeup() const;
   void tick();
-  void send(ReplicaId to, Body body);
-  void send_after_write(ReplicaId to, Body body);
+  template <class B>
+  static void send_by(std::vector<Message>& way, const Options& options, ReplicaId to, B&& body) {
+    Message& message = way.emplace_back();
+    message.group = options.group;
+    message.from = options.self;
+    message.to = to;
+    message.body = std::forward<B>(body);
+  }
+  template <class B>
+  void send(ReplicaId to, B&& body) {
+    send_by(out_->messages, options_, to, std::forward<B>(body));
+  }
+  template <class B>
+  void send_after_write(ReplicaId to, B&& body) {
+    send_by(write().after, options_, to, std::forward<B>(body));
+  }
   /// What this step writes is one Write; created at first use.
   Write& write();
   void write_hard();
@@ -123,12 +138,14 @@ struct Core {
   void try_handoff();
   size_t room() const;
   Peer* peer(ReplicaId id);
+  const Peer* peer(ReplicaId id) const { return const_cast<Core*>(this)->peer(id); }
 
   // reads.cc: leases and read-index
   void read(uint64_t tag);
   void on_read_request(ReplicaId from, const ReadRequest& message);
   void on_read_reply(ReplicaId from, const ReadReply& message);
   void renew_lease();
+  Time echoed_by(const Config& config, size_t count) const;
   void release_reads();
   void fail_reads();
   bool may_read(Time now) const;
@@ -139,6 +156,7 @@ struct Core {
   void active();
   void offer_rest();
   bool nothing_open() const;
+  void call_absent();
   void on_rest(ReplicaId from, const Rest& message);
   void try_rest();
   void on_resting(ReplicaId from, const Resting& message);
@@ -201,20 +219,20 @@ struct Core {
   uint32_t learn_tries_ = 0;
   Slot heard_chosen_;  // somebody says so; a reason to ask
   ReplicaId heard_from_;
-  std::optional<SnapshotMeta> installing_;
+  std::unique_ptr<const SnapshotMeta> installing_;
   std::map<Slot, uint64_t> checksums_;  // of this replica, the latest few
   Slot leader_checked_;
   uint64_t leader_checksum_ = 0;
 
   // candidate
-  enum class Phase : uint8_t { None, Probing, Preparing, Gathering };
+  enum class Phase : uint8_t { Probing, Preparing, Gathering };
   struct Answer {
     Slot chosen;
     Digest chosen_digest;
     std::map<Slot, Record> headers;
   };
   struct Candidacy {
-    Phase phase = Phase::None;
+    Phase phase = Phase::Probing;
     Ballot ballot;
     Slot from;
     Time retry{INT64_MAX};  // gives up then
@@ -223,7 +241,8 @@ struct Core {
     std::set<ReplicaId> prepared;  // were sent a Prepare
     std::map<Slot, Record> fetched;
     Time asked{INT64_MIN};
-  } candidacy_;
+  };
+  std::unique_ptr<Candidacy> candidacy_;  // null: none
   Time stand_at_ = kNever;
   uint32_t failed_candidacies_ = 0;
   uint64_t round_seen_ = 0;
@@ -233,13 +252,18 @@ struct Core {
   static constexpr Slot kNoSlot{UINT64_MAX};
   Slot end_, own_slot_;
   std::vector<Peer> peers_;  // all members but this one, by id
+  struct PeersOf {           // epochs
+    uint64_t first = 0, last = 0, pending = 0, retiring = 0;
+    bool operator==(const PeersOf&) const = default;
+  };
+  std::optional<PeersOf> peers_of_;  // the configurations that peers_ was made for
   uint64_t stamp_ = 0;
   struct Stamp {
     uint64_t stamp;
     Time sent;
   };
-  std::deque<Stamp> stamps_;  // of the last grant_ns, a 64th of a heartbeat apart at least
-  bool stamped_ = false;      // in this step
+  Fifo<Stamp> stamps_;    // of the last grant_ns, a 64th of a heartbeat apart at least
+  bool stamped_ = false;  // in this step
   size_t inflight_bytes_ = 0;
   int64_t time_us_ = 0;
   struct Pending {
@@ -247,16 +271,18 @@ struct Core {
     Digest digest;
     uint64_t tag;
   };
-  std::deque<Pending> pending_;           // proposed in this leadership, by slot
+  Fifo<Pending> pending_;                 // proposed in this leadership, by slot
   std::multimap<Slot, Pending> orphans_;  // of earlier ones
   Time orphans_until_ = kNever;
   Time lease_until_{INT64_MIN};
+  Time quorum_until_{INT64_MIN};  // a phase-2 quorum has echoed within a grant until then
+  bool echoes_new_ = false;       // the two above must be computed again
   Time led_since_{INT64_MIN};
   Config active_;            // governs the next slot; epoch 0 before the first is known
   bool was_member_ = false;  // one that has yet to learn that it was added is not removed
   std::optional<uint64_t> retiring_epoch_;
-  std::vector<ReplicaId> retiring_;       // members of the former configuration only
-  std::optional<Config> pending_config_;  // proposed, not chosen
+  std::vector<ReplicaId> retiring_;               // members of the former configuration only
+  std::unique_ptr<const Config> pending_config_;  // proposed, not chosen
   struct Resigning {
     ReplicaId to;
     Time deadline;
@@ -264,13 +290,15 @@ struct Core {
   std::optional<Resigning> resigning_;
 
   // rest
-  bool resting_ = false;         // leader: all others rest too. Follower: stand_at_ is kNever until it is woken
-  uint64_t rest_wanted_ = 0;     // follower: the stamp of the latest offer
-  uint64_t void_stamp_ = 0;      // follower: offers up to this stamp count no more
-  uint64_t rest_offer_ = 0;      // leader: the first stamp of the offer that is open; 0: none is
-  Time rest_offer_until_{0};     // who has not agreed by then does not
-  Time active_at_;               // leader: when something was asked of it last
-  std::vector<ReplicaId> down_;  // their connections broke, and nothing came from them since
+  bool resting_ = false;      // leader: all others rest too. Follower: stand_at_ is kNever until it is woken
+  uint64_t rest_wanted_ = 0;  // follower: the stamp of the latest offer
+  uint64_t void_stamp_ = 0;   // follower: offers up to this stamp count no more
+  uint64_t rest_offer_ = 0;   // leader: the first stamp of the offer that is open; 0: none is
+  static constexpr int64_t kCallAbsent = 20;  // times rest_after_ns
+  Time call_absent_at_ = kNever;              // resting leader: when it calls those who rest not
+  Time rest_offer_until_{0};                  // who has not agreed by then does not
+  Time active_at_;                            // leader: when something was asked of it last
+  std::vector<ReplicaId> down_;               // their connections broke, and nothing came from them since
 
   // reads
   static constexpr size_t kReadsMax = 1u << 16;
@@ -282,8 +310,8 @@ struct Core {
     uint64_t stamp = 0;  // served once a lease quorum has echoed it
     Slot index;
   };
-  std::deque<WaitingRead> waiting_;  // leader
-  uint64_t read_round_ = 0;          // stamp that was sent for reads and is not yet confirmed
+  Fifo<WaitingRead> waiting_;  // leader
+  uint64_t read_round_ = 0;    // stamp that was sent for reads and is not yet confirmed
   struct Forwarded {
     std::vector<uint64_t> tags;
     Time sent;

@@ -15,15 +15,14 @@ void Core::schedule_candidacy(Time earliest) {
     stand_at_ = kNever;
     return;
   }
+  // Its rank: how many stand before it. Who led last does not count.
   const Config& config = config_naming(options_.self);
-  std::vector<Config::Voter> order = config.voters;
-  const ReplicaId last = grant_.ballot.who;
-  std::erase_if(order, [&](const Config::Voter& voter) { return voter.id == last && voter.id != options_.self; });
-  std::ranges::sort(order, [](const Config::Voter& a, const Config::Voter& b) {
-    return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
-  });
-  const auto self = std::ranges::find(order, options_.self, &Config::Voter::id);
-  int64_t wait = (self - order.begin()) * options_.candidacy_step_ns;
+  const auto self = std::ranges::find(config.voters, options_.self, &Config::Voter::id);
+  const auto before = [&](const Config::Voter& voter) {
+    return voter.id != grant_.ballot.who &&
+           (voter.priority != self->priority ? voter.priority > self->priority : voter.id < self->id);
+  };
+  int64_t wait = std::ranges::count_if(config.voters, before) * options_.candidacy_step_ns;
   if (failed_candidacies_ > 0) {
     random_ ^= random_ << 13;
     random_ ^= random_ >> 7;
@@ -48,15 +47,16 @@ void Core::stand(bool probe) {
   if (!is_live_voter(options_.self) || installing_) return schedule_candidacy(now_ + options_.grant_ns);
   if (blind_ || bound_by_grant(options_.self))
     return schedule_candidacy(std::max(now_ + options_.heartbeat_ns, grant_.until));
-  candidacy_ = {.phase = Phase::Probing, .ballot = {round_seen_ + 1, options_.self}};
-  candidacy_.retry =
+  candidacy_ = std::make_unique<Candidacy>();
+  candidacy_->ballot = {round_seen_ + 1, options_.self};
+  candidacy_->retry =
       now_ + (std::max(4 * options_.candidacy_step_ns, options_.heartbeat_ns) << std::min(failed_candidacies_, 5u));
-  candidacy_.would.insert(options_.self);
+  candidacy_->would.insert(options_.self);
   set_role(Role::Candidate, ReplicaId(0));
   if (!probe || all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return id == options_.self; }))
     return prepare();
   for (const ReplicaId id : live_voters())
-    if (id != options_.self) send(id, Probe{.ballot = candidacy_.ballot, .chosen = at_.upto});
+    if (id != options_.self) send(id, Probe{.ballot = candidacy_->ballot, .chosen = at_.upto});
 }
 
 void Core::on_probe(ReplicaId from, const Probe& message) {
@@ -83,9 +83,9 @@ void Core::on_probe_reply(ReplicaId from, const ProbeReply& message) {
     heard_chosen_ = message.chosen;
     heard_from_ = from;
   }
-  if (candidacy_.phase != Phase::Probing || message.ballot != candidacy_.ballot) return;
-  if (message.would) candidacy_.would.insert(from);
-  if (all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return candidacy_.would.contains(id); }))
+  if (!candidacy_ || candidacy_->phase != Phase::Probing || message.ballot != candidacy_->ballot) return;
+  if (message.would) candidacy_->would.insert(from);
+  if (all_quorums(live(), &Config::phase1_quorum, [&](ReplicaId id) { return candidacy_->would.contains(id); }))
     prepare();
 }
 
@@ -97,9 +97,9 @@ void Core::prepare() {
   write_hard();
   promised_write_ = write().id;
   const Time retry =
-      now_ + (candidacy_.retry - std::min(now_, candidacy_.retry)) +
+      now_ + (candidacy_->retry - std::min(now_, candidacy_->retry)) +
       (std::max(4 * options_.candidacy_step_ns, options_.heartbeat_ns) << std::min(failed_candidacies_, 5u));
-  candidacy_ = {.phase = Phase::Preparing, .ballot = ballot, .from = at_.upto.next(), .retry = retry};
+  *candidacy_ = {.phase = Phase::Preparing, .ballot = ballot, .from = at_.upto.next(), .retry = retry};
   ask_for_promises(live());
 }
 
@@ -107,8 +107,8 @@ void Core::prepare() {
 void Core::ask_for_promises(std::span<const Config> configs) {
   for (const Config& config : configs)
     for (const Config::Voter& voter : config.voters) {
-      if (voter.id == options_.self || !candidacy_.prepared.insert(voter.id).second) continue;
-      Prepare message{.ballot = candidacy_.ballot, .from = candidacy_.from};
+      if (voter.id == options_.self || !candidacy_->prepared.insert(voter.id).second) continue;
+      Prepare message{.ballot = candidacy_->ballot, .from = candidacy_->from};
       if (durable(promised_write_))
         send(voter.id, message);
       else
@@ -117,39 +117,39 @@ void Core::ask_for_promises(std::span<const Config> configs) {
 }
 
 void Core::abandon_candidacy() {
-  if (candidacy_.phase == Phase::None) return;
-  candidacy_ = {};
+  if (!candidacy_) return;
+  candidacy_.reset();
   if (role_ == Role::Candidate) set_role(Role::Follower, ReplicaId(0));
 }
 
 void Core::on_promise(ReplicaId from, Promise& message) {
-  if ((candidacy_.phase != Phase::Preparing && candidacy_.phase != Phase::Gathering) ||
-      message.ballot != candidacy_.ballot || message.from != candidacy_.from)
+  if (!candidacy_ || candidacy_->phase == Phase::Probing || message.ballot != candidacy_->ballot ||
+      message.from != candidacy_->from)
     return;
   Answer answer{.chosen = message.chosen, .chosen_digest = message.chosen_digest};
   for (Record& header : message.headers) {
     header.data = nullptr;
     answer.headers.emplace(header.slot, std::move(header));
   }
-  candidacy_.promises.insert_or_assign(from, std::move(answer));
+  candidacy_->promises.insert_or_assign(from, std::move(answer));
 }
 
 void Core::on_refuse(ReplicaId from, const Refuse& message) {
   round_seen_ = std::max(round_seen_, message.promised.round);
   if (message.promised <= promised_ || !is_known_member(from)) return;
   if (role_ == Role::Leader) return step_down();
-  if (candidacy_.phase == Phase::None || candidacy_.phase == Phase::Probing) return;
+  if (!candidacy_ || candidacy_->phase == Phase::Probing) return;
   ++failed_candidacies_;
   abandon_candidacy();
   schedule_candidacy(now_ + 2 * options_.heartbeat_ns);
 }
 
 void Core::candidacy_tick() {
-  if (candidacy_.phase == Phase::Preparing || candidacy_.phase == Phase::Gathering) {
+  if (candidacy_->phase != Phase::Probing) {
     if (durable(promised_write_)) consider_promises();
     if (role_ != Role::Candidate) return;
   }
-  if (now_ < candidacy_.retry) return;
+  if (now_ < candidacy_->retry) return;
   ++failed_candidacies_;
   abandon_candidacy();
   schedule_candidacy(now_);
@@ -165,30 +165,30 @@ std::vector<Record> Core::kept_records() const {
     const Record* best = nullptr;
     const Window::Cell* own = window_.find(slot);
     if (own) best = &own->record;
-    for (const auto& [id, answer] : candidacy_.promises)
+    for (const auto& [id, answer] : candidacy_->promises)
       if (const auto found = answer.headers.find(slot); found != answer.headers.end())
         if (!best || found->second.ballot > best->ballot) best = &found->second;
     if (!best || best->parent != last) return kept;
     last = best->digest;
     kept.push_back(*best);
     if (!kept.back().data && own && own->record.digest == last) kept.back().data = own->record.data;
-    if (const auto found = candidacy_.fetched.find(slot); !kept.back().data && found != candidacy_.fetched.end())
+    if (const auto found = candidacy_->fetched.find(slot); !kept.back().data && found != candidacy_->fetched.end())
       if (found->second.digest == last) kept.back().data = found->second.data;
   }
 }
 
 void Core::consider_promises() {
-  const auto has = [&](ReplicaId id) { return id == options_.self || candidacy_.promises.contains(id); };
+  const auto has = [&](ReplicaId id) { return id == options_.self || candidacy_->promises.contains(id); };
   ask_for_promises(live());
   if (!all_quorums(live(), &Config::phase1_quorum, has)) return;
-  for (const auto& [id, answer] : candidacy_.promises)
+  for (const auto& [id, answer] : candidacy_->promises)
     if (answer.chosen > known_chosen_) {
       note_chosen(answer.chosen, answer.chosen_digest, Ballot{});
       learning_from_ = id;
     }
-  candidacy_.phase = Phase::Gathering;
+  candidacy_->phase = Phase::Gathering;
   if (at_.upto < known_chosen_) advance_chosen();
-  if (at_.upto < known_chosen_ || installing_ || role_ == Role::Stopped) return;  // learning goes on; see learner_tick
+  if (at_.upto < known_chosen_ || installing_ || !candidacy_) return;  // learning goes on; see learner_tick
   ask_for_promises(live());
   if (!all_quorums(live(), &Config::phase1_quorum, has)) return;
   std::vector<Record> kept = kept_records();
@@ -200,7 +200,7 @@ void Core::consider_promises() {
       if (record.kind == Kind::Config && Config::decode(*record.data, config)) pending.push_back(std::move(config));
       continue;
     }
-    for (const auto& [id, answer] : candidacy_.promises)
+    for (const auto& [id, answer] : candidacy_->promises)
       if (const auto found = answer.headers.find(record.slot);
           found != answer.headers.end() && found->second.digest == record.digest) {
         fetch[id].push_back(record.slot);
@@ -208,9 +208,9 @@ void Core::consider_promises() {
       }
   }
   if (!fetch.empty()) {
-    if (now_ - candidacy_.asked < options_.heartbeat_ns && candidacy_.asked.ns != INT64_MIN) return;
-    candidacy_.asked = now_;
-    for (auto& [id, slots] : fetch) send(id, Fetch{.ballot = candidacy_.ballot, .slots = std::move(slots)});
+    if (now_ - candidacy_->asked < options_.heartbeat_ns && candidacy_->asked.ns != INT64_MIN) return;
+    candidacy_->asked = now_;
+    for (auto& [id, slots] : fetch) send(id, Fetch{.ballot = candidacy_->ballot, .slots = std::move(slots)});
     return;
   }
   // A configuration that may have been chosen may govern already.
@@ -232,11 +232,11 @@ void Core::on_fetch(ReplicaId from, const Fetch& message) {
 }
 
 void Core::on_values(ReplicaId, Values& message) {
-  if (candidacy_.phase != Phase::Gathering || message.ballot != candidacy_.ballot) return;
+  if (!candidacy_ || candidacy_->phase != Phase::Gathering || message.ballot != candidacy_->ballot) return;
   for (Record& record : message.records)
     if (record.data && digest_of(record) == record.digest)
-      candidacy_.fetched.insert_or_assign(record.slot, std::move(record));
-  candidacy_.asked = Time{INT64_MIN};
+      candidacy_->fetched.insert_or_assign(record.slot, std::move(record));
+  candidacy_->asked = Time{INT64_MIN};
 }
 
 }  // namespace hailstone::paxos

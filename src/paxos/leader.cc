@@ -1,5 +1,7 @@
 // Phase 2a: proposing, sending, counting, handing over.
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -10,13 +12,15 @@ namespace hailstone::paxos {
 
 void Core::lead(std::vector<Record> kept, std::vector<Config> pending) {
   failed_candidacies_ = 0;
-  const std::map<ReplicaId, Answer> promises = std::move(candidacy_.promises);
-  candidacy_ = {};
+  const std::map<ReplicaId, Answer> promises = std::move(candidacy_->promises);
+  candidacy_.reset();
   following_ = promised_;
   base_ = held_ = at_.upto;
   leader_end_ = stored_ = Slot(0);
   stand_at_ = kNever;
   lease_until_ = Time{INT64_MIN};
+  quorum_until_ = Time{INT64_MIN};
+  echoes_new_ = true;
   led_since_ = now_;
   inflight_bytes_ = 0;
   time_us_ = at_.time_us;
@@ -29,8 +33,9 @@ void Core::lead(std::vector<Record> kept, std::vector<Config> pending) {
   resting_ = false;
   rest_offer_ = 0;
   active_at_ = now_;
-  if (!pending.empty()) pending_config_ = std::move(pending.back());
+  if (!pending.empty()) pending_config_ = std::make_unique<const Config>(std::move(pending.back()));
   peers_.clear();
+  peers_of_.reset();
   set_role(Role::Leader, options_.self);
   // What is kept is proposed anew; origin, parent and digest stay.
   for (Record& record : kept) {
@@ -65,13 +70,14 @@ void Core::propose_own_slot() {
 // long.
 void Core::step_down() {
   for (Pending& each : pending_) orphans_.emplace(each.slot, each);
-  pending_.clear();
   orphans_until_ = now_ + options_.grant_ns;
   lease_until_ = Time{INT64_MIN};
   resigning_.reset();
   rest_offer_ = 0;
   peers_.clear();
-  stamps_.clear();
+  peers_of_.reset();
+  stamps_.release();
+  pending_.release();
   following_ = {};
   held_ = Slot(0);
   fail_reads();
@@ -184,12 +190,14 @@ void Core::on_accepted(ReplicaId from, const Accepted& message) {
   Peer* to = peer(from);
   if (!to) return;
   to->heard = now_;
+  if (resting_ && !to->rests) active();
   if (message.stamp > to->echoed && message.stamp <= stamp_) {
     to->echoed = message.stamp;
     auto sent = std::ranges::upper_bound(stamps_, message.stamp, {}, &Stamp::stamp);
     if (sent != stamps_.begin()) {
       --sent;
       to->echoed_sent = std::max(to->echoed_sent, sent->sent);
+      echoes_new_ = true;
     }
   }
   to->chosen = std::max(to->chosen, message.chosen);
@@ -226,15 +234,15 @@ void Core::on_accepted(ReplicaId from, const Accepted& message) {
 // configuration is known.
 void Core::count_votes() {
   const Slot own = held_upto(), before = at_.upto;
-  std::vector<Slot> acks;
+  std::array<Slot, Config::kVotersMax> acks;
   while (at_.upto < end_) {
     const Config& config = at_.config_at(at_.upto.next());
-    acks.clear();
+    size_t count = 0;
     for (const Config::Voter& voter : config.voters) {
       const Peer* each = voter.id == options_.self ? nullptr : peer(voter.id);
-      acks.push_back(voter.id == options_.self ? own : each ? each->acked : Slot(0));
+      acks[count++] = voter.id == options_.self ? own : each ? each->acked : Slot(0);
     }
-    std::ranges::sort(acks, std::greater<>());
+    std::sort(acks.begin(), acks.begin() + count, std::greater<>());
     Slot upto = std::min({acks[config.phase2_quorum() - 1], end_, Slot(at_.upto.value + options_.alpha)});
     for (const Config& later : at_.configs)
       if (later.governs_from > at_.upto.next()) upto = std::min(upto, Slot(later.governs_from.value - 1));
@@ -271,16 +279,12 @@ void Core::resolve_outcomes(const Record& chosen) {
 }
 
 void Core::leader_tick() {
-  if (resting_) return;
+  if (resting_) return call_absent();
   count_votes();
   if (role_ != Role::Leader) return;
+  if (echoes_new_) renew_lease();
   // A leader that a quorum does not hear must not keep clients waiting.
-  const auto fresh = [&](ReplicaId id) {
-    if (id == options_.self) return true;
-    const Peer* each = peer(id);
-    return each && each->echoed_sent.ns != INT64_MIN && each->echoed_sent + options_.grant_ns > now_;
-  };
-  if (now_ - led_since_ >= options_.grant_ns && !all_quorums(live(), &Config::phase2_quorum, fresh)) return step_down();
+  if (now_ - led_since_ >= options_.grant_ns && now_ >= quorum_until_) return step_down();
   propose_own_slot();
   fill_for_config();
   if (retiring_epoch_)
@@ -306,7 +310,6 @@ void Core::leader_tick() {
     send_accept(each, true);
     if (rest_offer_) send(each.id, Rest{.ballot = promised_, .stamp = stamp_});
   }
-  renew_lease();
   release_reads();
   if (resigning_) try_handoff();
 }

@@ -47,7 +47,7 @@ void Core::on_chosen(ReplicaId, Chosen& message) {
 void Core::on_snapshot_offer(ReplicaId from, const SnapshotOffer& message) {
   if (installing_ || role_ == Role::Leader || message.meta.configs.empty()) return;
   if (message.meta.upto <= at_.upto && !at_.configs.empty()) return;
-  installing_ = message.meta;
+  installing_ = std::make_unique<const SnapshotMeta>(message.meta);
   abandon_candidacy();
   schedule_candidacy(std::max(grant_.until, now_ + options_.grant_ns));  // should it never be installed
   out_->events.push_back(FetchSnapshot{.from = from, .meta = message.meta});

@@ -1,5 +1,7 @@
 // Linearizable reads: under the lease without asking anyone, else by asking a quorum (read-index; Raft thesis §6.4).
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <utility>
 
 #include "paxos/core.h"
@@ -14,25 +16,30 @@ int64_t Options::lease_ns() const {
   return grant_ns / 1'000'000 * (1'000'000 - ppm) / (1'000'000 + ppm) * 1'000'000;
 }
 
+// The latest time by which so many voters have echoed a stamp that was sent then; kNever: this one alone is enough.
+Time Core::echoed_by(const Config& config, size_t count) const {
+  std::array<Time, Config::kVotersMax> stamps;
+  size_t voters = 0;
+  for (const Config::Voter& voter : config.voters) {
+    const Peer* each = voter.id == options_.self ? nullptr : peer(voter.id);
+    stamps[voters++] = voter.id == options_.self ? kNever : each ? each->echoed_sent : Time{INT64_MIN};
+  }
+  std::sort(stamps.begin(), stamps.begin() + voters, std::greater<>());
+  return stamps[count - 1];
+}
+
 // Counted from the sending of a stamp that enough voters echoed that every phase-1 quorum meets one of them.
 void Core::renew_lease() {
-  if (!options_.lease_reads) return;
-  Time until = kNever;
-  std::vector<Time> stamps;
+  echoes_new_ = false;
+  lease_until_ = quorum_until_ = kNever;
+  const auto limit = [](Time& until, Time sent, int64_t length) {
+    if (sent != kNever) until = std::min(until, sent.ns == INT64_MIN ? sent : sent + length);
+  };
   for (const Config& config : live()) {
-    stamps.clear();
-    for (const Config::Voter& voter : config.voters) {
-      const Peer* each = voter.id == options_.self ? nullptr : peer(voter.id);
-      stamps.push_back(voter.id == options_.self ? kNever : each ? each->echoed_sent : Time{INT64_MIN});
-    }
-    std::ranges::sort(stamps, std::greater<>());
-    const Time sent = stamps[config.lease_quorum() - 1];
-    if (sent.ns == INT64_MIN)
-      until = sent;
-    else if (sent != kNever)
-      until = std::min(until, sent + options_.lease_ns());
+    limit(lease_until_, echoed_by(config, config.lease_quorum()), options_.lease_ns());
+    limit(quorum_until_, echoed_by(config, config.phase2_quorum()), options_.grant_ns);
   }
-  lease_until_ = until;
+  if (!options_.lease_reads) lease_until_ = Time{INT64_MIN};
 }
 
 // I8.
@@ -97,7 +104,7 @@ void Core::fail_reads() {
       send(each.remote, ReadReply{.id = each.remote_id, .life = each.remote_life});
     else
       out_->reads.push_back({.tag = each.tag, .ok = false});
-  waiting_.clear();
+  waiting_.release();
   for (const auto& [id, forwarded] : forwarded_)
     for (const uint64_t tag : forwarded.tags) out_->reads.push_back({.tag = tag, .ok = false});
   forwarded_.clear();

@@ -31,9 +31,10 @@ bool Replica::resting() const { return core_->resting_; }
 void Replica::check_invariants() const { core_->check_invariants(); }
 
 size_t Replica::bytes_in_use() const {
-  return sizeof(Core) + core_->window_.bytes() + core_->pending_.size() * sizeof(Core::Pending) +
-         core_->waiting_.size() * sizeof(Core::WaitingRead) + core_->peers_.size() * sizeof(Peer) +
-         core_->stamps_.size() * sizeof(Core::Stamp) + core_->orphans_.size() * sizeof(Core::Pending);
+  return sizeof(Core) + core_->window_.bytes() + core_->pending_.bytes() + core_->waiting_.bytes() +
+         core_->stamps_.bytes() + core_->peers_.capacity() * sizeof(Peer) +
+         core_->orphans_.size() * sizeof(Core::Pending) +
+         (core_->at_.configs.capacity() + 1) * (sizeof(Config) + core_->active_.voters.size() * sizeof(Config::Voter));
 }
 
 std::string Replica::describe() const {

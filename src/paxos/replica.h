@@ -43,6 +43,7 @@ class Replica final {
   size_t room() const;
   const Config& config() const;  // governs the next slot to be chosen
   /// Nothing is under way: no timer (next_wakeup() is kNever) and no message until something is asked of the group.
+  /// Only a leader that rests without a member that is down calls that one every 20 rest_after_ns.
   bool resting() const;
   size_t bytes_in_use() const;
   /// Aborts where an invariant of README.md does not hold. For simulation and debug builds: O(window).

@@ -357,6 +357,37 @@ TEST(Replica, ADeadPeerCostsBoundedMemory) {
   }
 }
 
+// A group at rest has no timer, and keeps nothing of what went before; a member that is down does not keep it awake.
+TEST(Replica, AnIdleGroupRestsThoughAMemberIsDown) {
+  for (const bool third_is_up : {true, false}) {
+    Cluster cluster(3, [](Options& options) { options.rest_after_ns = 1000 * kMs; });
+    for (int i = 0; i < 500; ++i) cluster.propose(256);
+    if (!third_is_up) {
+      cluster.lost = [](const Message& message) { return message.to.value == 3 || message.from.value == 3; };
+      cluster.step(1, PeerDown{.who = ReplicaId(3)});
+    }
+    const size_t members = third_is_up ? 3 : 2;
+    for (int i = 0; i < 200; ++i) {
+      cluster.now = cluster.now + 20 * kMs;
+      for (uint64_t id = 1; id <= members; ++id)
+        if (cluster.at(id).next_wakeup() <= cluster.now) cluster.step(id, Tick{});
+      cluster.deliver();
+    }
+    for (uint64_t id = 1; id <= members; ++id) {
+      EXPECT_TRUE(cluster.at(id).resting()) << cluster.at(id).describe();
+      if (third_is_up || id == 2)
+        EXPECT_EQ(cluster.at(id).next_wakeup(), kNever);
+      else
+        EXPECT_GT(cluster.at(id).next_wakeup(), cluster.now + 15'000 * kMs);
+      EXPECT_LT(cluster.at(id).bytes_in_use(), 4096u);
+    }
+    cluster.outcomes.clear();
+    cluster.propose(1);
+    ASSERT_EQ(cluster.outcomes.size(), 1u);
+    EXPECT_EQ(cluster.outcomes[0].result, Outcome::Result::Chosen);
+  }
+}
+
 // A new leader's death, told by its supervisor, needs no wait either: that others let it try first ends when it leads.
 TEST(Replica, AnObituaryRightAfterTheElectionIsHeeded) {
   const ScenarioResult result =

@@ -12,7 +12,7 @@ void Core::active() {
   if (!resting_ && !rest_offer_) return;
   if (resting_) led_since_ = now_;  // a grant's time to find the quorum again
   for (Peer& each : peers_) {
-    if (each.heard.ns != INT64_MIN && resting_) each.heard = now_;
+    if (resting_ && each.rests) each.heard = now_;
     each.rests = false;
     each.sent = Time{INT64_MIN};
   }
@@ -49,9 +49,19 @@ void Core::offer_rest() {
       all_quorums(live(), &Config::phase2_quorum, rests)) {
     resting_ = true;
     rest_offer_ = 0;
+    const bool complete = std::ranges::all_of(peers_, &Peer::rests);
+    call_absent_at_ = complete ? kNever : now_ + kCallAbsent * options_.rest_after_ns;
     return release_memory();
   }
   if (now_ >= rest_offer_until_) active();
+}
+
+// Who did not agree may be alive and rest itself, under a leader of before, and be behind: it is called now and then.
+void Core::call_absent() {
+  if (now_ < call_absent_at_) return;
+  call_absent_at_ = now_ + kCallAbsent * options_.rest_after_ns;
+  for (Peer& each : peers_)
+    if (!each.rests) send_accept(each, true);
 }
 
 void Core::on_rest(ReplicaId from, const Rest& message) {
@@ -101,7 +111,10 @@ void Core::wake(Asker asker) {
 // Whoever rests holds all that is chosen, so nobody will ask for the tail soon.
 void Core::release_memory() {
   evict_tail();
-  stamps_.clear();
+  stamps_.release();
+  pending_.release();
+  waiting_.release();
+  to_forward_ = std::vector<uint64_t>();
 }
 
 // Asks all voters, without wanting an answer: a leader among them speaks up, and who rests is woken.

@@ -13,22 +13,21 @@ namespace hailstone::paxos {
 
 Digest digest_of(const Record& record) {
   CHECK(record.data);
-  char header[8 * 8];
-  Bytes bytes;
-  bytes.reserve(sizeof header);
-  Encoder out(bytes);
-  out.u64(record.slot.value);
-  out.u64(record.origin.round);
-  out.u64(record.origin.who.value);
-  out.u64(static_cast<uint64_t>(record.kind) << 56 | record.data->size());
-  out.u64(static_cast<uint64_t>(record.time_us));
-  out.u64(record.parent.low);
-  out.u64(record.parent.high);
   const uint64_t data = xxh3(*record.data, 0x9e3779b97f4a7c15);
   const uint64_t again = xxh3(*record.data, 0xc2b2ae3d27d4eb4f);
-  out.u64(data);
-  const uint64_t low = xxh3(bytes, again);
-  return {.low = low, .high = xxh3(bytes, again ^ 0x165667b19e3779f9)};
+  const uint64_t words[] = {record.slot.value,
+                            record.origin.round,
+                            record.origin.who.value,
+                            static_cast<uint64_t>(record.kind) << 56 | record.data->size(),
+                            static_cast<uint64_t>(record.time_us),
+                            record.parent.low,
+                            record.parent.high,
+                            data};
+  char bytes[sizeof words];  // little-endian
+  for (size_t i = 0; i < sizeof bytes; ++i) bytes[i] = static_cast<char>(words[i / 8] >> (8 * (i % 8)));
+  const ByteView all(bytes, sizeof bytes);
+  const uint64_t low = xxh3(all, again);
+  return {.low = low, .high = xxh3(all, again ^ 0x165667b19e3779f9)};
 }
 
 bool Config::is_voter(ReplicaId id) const {

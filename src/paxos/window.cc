@@ -7,13 +7,6 @@
 
 namespace hailstone::paxos {
 
-Window::Cell* Window::find(Slot slot) {
-  Cell& found = cell(slot);
-  return found.record.slot == slot && slot ? &found : nullptr;
-}
-
-const Window::Cell* Window::find(Slot slot) const { return const_cast<Window*>(this)->find(slot); }
-
 void Window::clear(Cell& cell) {
   data_bytes_ -= cell.record.data ? cell.record.data->size() : 0;
   --count_;
@@ -33,6 +26,7 @@ void Window::grow() {
 
 Window::Cell& Window::put(Record record, WriteId write, Slot disposable) {
   CHECK(record.slot && record.data);
+  if (cells_.empty()) cells_.resize(kCellsMin);
   Cell* to = &cell(record.slot);
   while (to->record.slot && to->record.slot != record.slot && to->record.slot > disposable) {
     grow();
@@ -47,6 +41,10 @@ Window::Cell& Window::put(Record record, WriteId write, Slot disposable) {
 }
 
 void Window::shrink() {
+  if (count_ == 0) {
+    cells_ = std::vector<Cell>();  // {} would keep the memory
+    return;
+  }
   if (cells_.size() == kCellsMin || count_ * 4 > cells_.size()) return;
   std::vector<Cell> kept;
   for (Cell& from : cells_)

@@ -18,15 +18,17 @@ class Window {
     bool settled = false;  // known to be the chosen one
   };
 
-  Window() : cells_(kCellsMin) {}
-
   /// Null when it holds nothing for the slot.
-  Cell* find(Slot slot);
-  const Cell* find(Slot slot) const;
+  Cell* find(Slot slot) {
+    if (cells_.empty()) return nullptr;
+    Cell& found = cell(slot);
+    return found.record.slot == slot && slot ? &found : nullptr;
+  }
+  const Cell* find(Slot slot) const { return const_cast<Window*>(this)->find(slot); }
   /// Replaces what is there for the slot. A cell held by a slot <= `disposable` may be taken over.
   Cell& put(Record record, WriteId write, Slot disposable);
   void erase(Slot slot);
-  /// Gives the memory of empty cells back.
+  /// Gives the memory of empty cells back; all of it when none is held.
   void shrink();
 
   size_t bytes() const { return data_bytes_ + cells_.size() * sizeof(Cell); }
@@ -36,13 +38,13 @@ class Window {
   std::vector<Slot> slots_after(Slot after) const;
 
  private:
-  static constexpr size_t kCellsMin = 16;
+  static constexpr size_t kCellsMin = 8;
 
   Cell& cell(Slot slot) { return cells_[slot.value & (cells_.size() - 1)]; }
   void clear(Cell& cell);
   void grow();
 
-  std::vector<Cell> cells_;  // a power of two
+  std::vector<Cell> cells_;  // none, or a power of two
   size_t data_bytes_ = 0;
   size_t count_ = 0;
 };

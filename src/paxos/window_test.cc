@@ -32,20 +32,20 @@ TEST(Window, AnotherRecordForASlotReplacesTheFirst) {
 
 TEST(Window, GrowsWhenSlotsThatMustStayMeetInACell) {
   Window window;
-  const size_t small = window.bytes();
   window.put(record(1, 0), WriteId(1), Slot(0));
-  window.put(record(16, 0), WriteId(1), Slot(0));
-  EXPECT_EQ(window.bytes(), small) << "16 slots have room";
-  window.put(record(17, 0), WriteId(1), Slot(0));
+  const size_t small = window.bytes();
+  window.put(record(8, 0), WriteId(1), Slot(0));
+  EXPECT_EQ(window.bytes(), small) << "8 slots have room";
+  window.put(record(9, 0), WriteId(1), Slot(0));
   EXPECT_EQ(window.bytes(), 2 * small);
   window.put(record(1000, 0), WriteId(1), Slot(0));
-  for (const uint64_t slot : {1, 16, 17, 1000}) EXPECT_TRUE(window.find(Slot(slot))) << slot;
+  for (const uint64_t slot : {1, 8, 9, 1000}) EXPECT_TRUE(window.find(Slot(slot))) << slot;
 }
 
 TEST(Window, ADisposableSlotGivesItsCellUp) {
   Window window;
-  const size_t small = window.bytes();
   window.put(record(1, 50), WriteId(1), Slot(0));
+  const size_t small = window.bytes() - 50;
   window.put(record(17, 0), WriteId(2), Slot(1));
   EXPECT_EQ(window.bytes(), small) << "it did not grow";
   EXPECT_FALSE(window.find(Slot(1)));
@@ -57,6 +57,7 @@ TEST(Window, ADisposableSlotGivesItsCellUp) {
 
 TEST(Window, ShrinksToWhatItHolds) {
   Window window;
+  window.put(record(1, 0), WriteId(1), Slot(0));
   const size_t small = window.bytes();
   for (uint64_t slot = 1; slot <= 1000; ++slot) window.put(record(slot, 0), WriteId(slot), Slot(0)).settled = true;
   const size_t big = window.bytes();
@@ -70,6 +71,11 @@ TEST(Window, ShrinksToWhatItHolds) {
   EXPECT_EQ(window.find(Slot(1000))->write, WriteId(1000));
   EXPECT_TRUE(window.find(Slot(1000))->settled);
   EXPECT_EQ(window.count(), 2u);
+  window.erase(Slot(999));
+  window.erase(Slot(1000));
+  window.shrink();
+  EXPECT_EQ(window.bytes(), 0u);
+  EXPECT_FALSE(window.find(Slot(1000)));
 }
 
 // Any order of operations agrees with a map, as long as nothing is disposable.

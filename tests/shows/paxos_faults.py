@@ -70,6 +70,7 @@ def under_load(cluster, seconds, seed):
         elif kind == "kill-two":
             cluster.kill(victim)
             cluster.kill(others[0])
+            limit += 5  # a supervisor whose node keeps dying waits that long before it starts it again
         elif kind == "vanish":
             cluster.vanish(victim)
         elif kind in ("stop", "stop-long"):

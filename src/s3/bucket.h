@@ -44,6 +44,7 @@ struct Bucket {
   s3proto::BucketName name;
   volume::Target target;
   std::shared_ptr<const BucketDocuments> documents;  // never null
+  std::optional<tree::Root> root;                    // of a release, where it is known already
 
   const volume::Volume& volume() const { return *target.volume; }
   bool is_head() const { return name.kind == s3proto::BucketName::Kind::Head; }

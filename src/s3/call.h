@@ -11,6 +11,7 @@
 #include "http/offload.h"
 #include "publish/publisher.h"
 #include "s3/bucket.h"
+#include "s3/content_body.h"
 #include "s3/upload_memory.h"
 #include "s3auth/authenticated.h"
 #include "s3proto/operation.h"
@@ -65,7 +66,8 @@ struct Call : std::enable_shared_from_this<Call> {
   const Services& services;
   const Options& options;
   Uploads* uploads = nullptr;
-  Bytes text;  // what the views of `head` point into
+  SmallChunks* small_chunks = nullptr;  // of the server thread, and for it alone
+  Bytes text;                           // what the views of `head` point into
   http::RequestHead head;
   s3proto::ResourceName resource;
   s3proto::Query query;

@@ -2,8 +2,16 @@
 
 namespace hailstone::s3 {
 
-Answer<> set_body(chunk::ExtentCache& extents, const chunk::Content& content, uint64_t offset, uint64_t length,
-                  http::Response& response) {
+namespace {
+
+Error not_as_said(const ChunkId& id) {
+  return {Code::Corrupt, "chunk " + id.brief() + " is shorter or longer than its content says"};
+}
+
+}  // namespace
+
+Answer<> set_body(chunk::ExtentCache& extents, SmallChunks& small, const chunk::Content& content, uint64_t offset,
+                  uint64_t length, http::Response& response) {
   response.content_length = length;
   if (length == 0) {
     response.body = http::Part(Bytes());
@@ -11,6 +19,17 @@ Answer<> set_body(chunk::ExtentCache& extents, const chunk::Content& content, ui
   }
   if (content.refs.empty()) {
     response.body = http::Part(content.inlined.substr(offset, length));
+    return {};
+  }
+  if (content.depth == 0 && content.refs.size() == 1 && content.bytes <= kMemoryBodyMax) {
+    const ChunkId& id = content.refs.front().id;
+    const chunk::SharedBytes* kept = small.find(id.view());
+    if (!kept) {
+      TRY(auto bytes, extents.store().fetch(id));
+      if (bytes->size() != content.bytes) return std::unexpected(Refused(not_as_said(id)));
+      kept = small.put(id.view(), std::move(bytes), content.bytes);
+    }
+    response.body = http::Part(http::SharedSpan{*kept, offset, length});
     return {};
   }
   std::vector<depot::Segment> segments;

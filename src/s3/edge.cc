@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/sealing.h"
+#include "depot/view.h"
 #include "s3/buckets.h"
 #include "s3/listing.h"
 #include "s3/multipart.h"
@@ -21,8 +22,10 @@ namespace {
 using s3proto::ErrorCode;
 using s3proto::Operation;
 
-constexpr uint64_t kUploadBytesMax = 16u << 20;   // of all bodies on their way (upload_memory.h)
+constexpr uint64_t kUploadBytesMax = 12u << 20;   // of all bodies on their way (upload_memory.h)
 constexpr uint32_t kUploadJobsMax = 8192;         // two for each upload
+constexpr size_t kReleasesKept = 1000;            // per thread
+constexpr uint64_t kSmallChunksBytes = 8u << 20;  // per thread
 constexpr uint64_t kDocumentBytesMax = 2u << 20;  // a Delete of 1,000 keys of 1 KiB, escaped
 
 bool reads_document(Operation operation) {
@@ -115,7 +118,10 @@ Refused of_gone_bucket(const Call& call, Refused refused) {
 
 class Handler final : public http::Handler {
  public:
-  explicit Handler(Edge& edge) : edge_(edge), states_(edge.services_.repository.published()) {}
+  explicit Handler(Edge& edge)
+      : edge_(edge),
+        states_(edge.services_.repository.published()),
+        releases_(edge.services_.repository, kReleasesKept) {}
 
   http::Task<http::Response> handle(http::Request request) override {
     const int64_t started_ns = edge_.services_.repository.clock().monotonic_ns();
@@ -123,6 +129,7 @@ class Handler final : public http::Handler {
     const bool head = request.head.method == http::Method::Head;
     auto call = std::make_shared<Call>(edge_.services_, edge_.options_, request.head);
     call->uploads = &edge_.uploads_;
+    call->small_chunks = &small_chunks_;
     call->request_id = id;
     auto answered = co_await answer(request, *call);
     http::Response response;
@@ -241,6 +248,9 @@ class Handler final : public http::Handler {
     Bucket bucket{.name = name, .target = {}, .documents = {}};
     TRY(bucket.target, resolve_bucket(call.repository(), *call.state, name));
     TRY(bucket.documents, documents_of(bucket.target.volume));
+    if (bucket.target.release)
+      if (const auto release = releases_.get(bucket.target.volume, *bucket.target.release))
+        bucket.root = (*release)->root;
     call.bucket = std::move(bucket);
     return {};
   }
@@ -341,6 +351,8 @@ class Handler final : public http::Handler {
 
   Edge& edge_;
   volume::StateCache states_;
+  depot::Releases releases_;
+  SmallChunks small_chunks_{kSmallChunksBytes};
   std::map<Bytes, std::pair<std::shared_ptr<const volume::AccessKey>, s3auth::SigningKey>>
       signing_keys_;  // by credential
   std::map<Bytes, std::pair<std::shared_ptr<const volume::Volume>, std::shared_ptr<const BucketDocuments>>, std::less<>>

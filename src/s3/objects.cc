@@ -38,8 +38,13 @@ std::optional<std::string_view> asked_version(const Call& call) {
 // Objects are File entries; imported links and directories are shown by their kind only.
 bool is_object(const Entry& entry) { return entry.kind == volume::Kind::File || entry.kind == volume::Kind::Directory; }
 
+Result<std::unique_ptr<volume::Contents>> open_bucket_contents(const Call& call, const Bucket& bucket) {
+  if (bucket.root) return volume::open_tree(call.repository().nodes(), *bucket.root);
+  return call.repository().open(bucket.target);
+}
+
 Result<std::optional<Object>> read_current(const Call& call, const Bucket& bucket, const std::string& key) {
-  TRY(const auto contents, call.repository().open(bucket.target));
+  TRY(const auto contents, open_bucket_contents(call, bucket));
   TRY(auto entry, contents->get(key));
   if (!entry || !is_object(*entry)) return std::optional<Object>();
   Bytes version = bucket.versioned() ? version_id(*entry) : Bytes();
@@ -338,7 +343,7 @@ Answer<http::Response> get_object(const Call& call) {
     response.content_length = range.length;
     return response;
   }
-  TRY_DO(set_body(call.services.extents, entry.content, range.offset, range.length, response));
+  TRY_DO(set_body(call.services.extents, *call.small_chunks, entry.content, range.offset, range.length, response));
   return response;
 }
 

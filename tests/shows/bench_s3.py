@@ -64,7 +64,7 @@ request = function()
 end
 """)
     before = node.cpu_seconds()
-    done = subprocess.run(["wrk", "-t2", f"-c{clients}", f"-d{seconds}s", "-s", str(script), node.s3_url], capture_output=True,
+    done = subprocess.run(["wrk", "-t2", "--timeout", "30s", f"-c{clients}", f"-d{seconds}s", "-s", str(script), node.s3_url], capture_output=True,
                           text=True, check=True)
     used = node.cpu_seconds() - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
@@ -163,21 +163,52 @@ def gets(place, seconds, turns):
     return ratios
 
 
-def against_radosgw(place, per_cpu, seconds, size):
-    """What the same PUTs cost radosgw, in words; all of its parts counted. Not a limit."""
+def wrk_gets(node, place, seconds, clients):
+    """GETs of 200 objects of 4 KiB by presigned URLs: for a CPU-second of the server."""
+    for i in range(200):
+        call(node, "PUT", f"/small/g{i:03}", os.urandom(4 * KIB))
+    targets = [presign(node, "GET", f"/small/g{i:03}") for i in range(200)]
+    (place / "targets").write_text("\n".join(targets))
+    script = place / "get.lua"
+    script.write_text(f"""
+local targets = {{}}
+for line in io.lines("{place}/targets") do targets[#targets + 1] = line end
+local i = 0
+request = function() i = i + 1; return wrk.format("GET", targets[i % #targets + 1]) end
+""")
+    before = node.cpu_seconds()
+    done = subprocess.run(["wrk", "-t2", "--timeout", "30s", f"-c{clients}", f"-d{seconds}s", "-s", str(script), node.s3_url], capture_output=True,
+                          text=True, check=True)
+    used = node.cpu_seconds() - before
+    assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
+    return int(re.search(r"(\d+) requests in", done.stdout).group(1)) / used
+
+
+def against_radosgw(place, seconds, size):
+    """(words, times its 4 KiB PUTs and times its 4 KiB GETs per CPU-second of the server): in turns, all of its parts counted.
+    Nothing but words where it is not installed or does not come up."""
     if absent := radosgw.missing():
-        return f"radosgw not run: no {', '.join(absent)}"
+        return f"radosgw not run: no {', '.join(absent)}", None, None
     try:
-        with radosgw.Radosgw(place / "ceph") as peer:
-            call(peer, "PUT", "/small")
-            call(peer, "PUT", "/large")
-            rate, peer_per_cpu = wrk_puts(peer, place, seconds, 64)
-            put_stream(peer, "warm", os.urandom(size))
-            stream = size / put_stream(peer, "one", os.urandom(size))
+        with radosgw.Radosgw(place / "ceph") as peer, Node(place / "beside") as node:
+            puts, gets = [], []
+            for server in (peer, node):
+                call(server, "PUT", "/small")
+                call(server, "PUT", "/large")
+                put_stream(server, "warm", os.urandom(size))
+            for _ in range(3):
+                (theirs, theirs_cpu), (ours, ours_cpu) = (wrk_puts(server, place, seconds, 64) for server in (peer, node))
+                puts.append(ours_cpu / theirs_cpu)
+                peer_get, our_get = (wrk_gets(server, place, seconds, 64) for server in (peer, node))
+                gets.append(our_get / peer_get)
+                print(f"  radosgw: PUT 4 KiB {theirs:,.0f}/s, {theirs_cpu:,.0f} a CPU-second, ours {ours:,.0f}/s, {ours_cpu:,.0f}: {puts[-1]:.1f} x; "
+                      f"GET 4 KiB {peer_get:,.0f} a CPU-second, ours {our_get:,.0f}: {gets[-1]:.1f} x", flush=True)
+            stream, own = (size / put_stream(server, "one", os.urandom(size)) for server in (peer, node))
     except (AssertionError, OSError, subprocess.SubprocessError) as problem:
-        return f"radosgw not run: {problem}"[:300]
-    return (f"radosgw: PUT 4 KiB {rate:,.0f}/s, {peer_per_cpu:,.0f} a CPU-second: ours {per_cpu / peer_per_cpu:.0f} x that; PUT 64 MiB "
-            f"{stream / MIB:,.0f} MiB/s")
+        return f"radosgw not run: {problem}"[:300], None, None
+    put, get = statistics.median(puts), statistics.median(gets)
+    return (f"requests per CPU-second over radosgw: PUT 4 KiB {put:.0f} (limit 10), GET 4 KiB {get:.0f} (limit 15); its PUT 64 MiB "
+            f"{stream / MIB:,.0f} MiB/s, ours {own / MIB:,.0f}"), put, get
 
 
 def run(quick=False):
@@ -186,12 +217,11 @@ def run(quick=False):
         with Node(place / "data") as node:
             call(node, "PUT", "/small")
             call(node, "PUT", "/large")
-            ratios, costs = [], []
+            ratios = []
             for turn in range(turns):
                 rate, per_cpu = wrk_puts(node, place, seconds, 64)
                 floor = sync_floor(place, seconds, 64)
                 ratios.append(rate / floor)
-                costs.append(per_cpu)
                 print(f"  PUT 4 KiB: {rate:,.0f}/s ({per_cpu:,.0f} a CPU-second of the server); one fdatasync a batch allows {floor:,.0f}/s: {ratios[-1]:.2f}", flush=True)
             put = statistics.median(ratios)
             singles, fours = [], []
@@ -208,7 +238,7 @@ def run(quick=False):
                 print(f"  PUT 64 MiB: {one / MIB:,.0f} MiB/s, MD5 {md5 / MIB:,.0f}: {singles[-1]:.2f}; four streams {four / MIB:,.0f}: {fours[-1]:.2f}", flush=True)
             one, four = statistics.median(singles), statistics.median(fours)
         get = gets(place, 1 if quick else 3, turns)
-        peer = against_radosgw(place, statistics.median(costs), seconds, size)
+        peer, peer_put, peer_get = against_radosgw(place, seconds, size)
         tree = place / "tree"
         for i in range(keys):
             if i % 1000 == 0:
@@ -226,4 +256,5 @@ def run(quick=False):
               f"streams {four:.2f} x one (limit 1.3); list {listing:,.0f} keys/s (limit 250,000); GET over nginx, requests per CPU-second, anonymous and signed: "
               + ", ".join(f"{label} {of['anonymous']:.2f} {of['signed']:.2f}" for label, of in get.items()) + f"; {peer}")
     assert put >= 0.5 and one >= 0.85 and four >= 1.3 and listing >= 250_000, figure
+    assert peer_put is None or (peer_put >= 10 and peer_get >= 15), figure
     return figure

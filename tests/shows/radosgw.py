@@ -16,9 +16,6 @@ POOLS = [".rgw.root", "default.rgw.log", "default.rgw.control", "default.rgw.met
 CONF = """[global]
 fsid = {fsid}
 mon host = v2:127.0.0.1:{mon}
-auth cluster required = none
-auth service required = none
-auth client required = none
 ms bind msgr1 = false
 public addr = 127.0.0.1
 run dir = {place}
@@ -82,11 +79,11 @@ class Radosgw:
         (self.place / "ceph.conf").write_text(CONF.format(fsid=fsid, mon=mon, place=self.place, bytes=self.bytes))
         for name in ("mon", "osd", "rgw"):
             (self.place / name).mkdir()
-        # Nothing is authenticated, but radosgw does not start without a key of its name.
-        for name in ("mon.", "client.admin"):
+        # One key ring for all; the monitor takes the keys of the others from it when it is made.
+        for name in ("mon.", "client.admin", "osd.0"):
             create = [] if (self.place / "keyring").exists() else ["--create-keyring"]
             subprocess.run(["ceph-authtool", *create, str(self.place / "keyring"), "--gen-key", "-n", name, "--cap", "mon", "allow *",
-                            "--cap", "osd", "allow *"], check=True, capture_output=True)
+                            "--cap", "osd", "allow *", "--cap", "mgr", "allow *"], check=True, capture_output=True)
         subprocess.run(["monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v2:127.0.0.1:{mon}]", str(self.place / "monmap")],
                        check=True, capture_output=True)
         self.run("ceph-mon", "--mkfs", "-i", "a", "--monmap", self.place / "monmap", "--keyring", self.place / "keyring")

@@ -87,10 +87,11 @@ class Cluster:
         self.isolated = isolated
         self.supervisors = [None] * count
         self.tag = f"hs{os.getpid() % 10000}"
+        self.subnet = f"10.231.{os.getpid() % 250}"  # of this run alone: another one would answer in its place
         self.cut_routes = set()
 
     def address(self, i):
-        return f"10.231.8.{i + 1}" if self.isolated else "127.0.0.1"
+        return f"{self.subnet}.{i + 1}" if self.isolated else "127.0.0.1"
 
     def client_address(self, i):
         return self.address(i), self.port + 100 + i
@@ -99,8 +100,10 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         if self.isolated:
+            taken = subprocess.run(["ip", "-4", "addr"], capture_output=True, text=True).stdout
+            assert f"{self.subnet}." not in taken, f"{self.subnet}.0/24 is in use: remove the bridge that an earlier run left"
             self.ip("link", "add", self.tag, "type", "bridge")
-            self.ip("addr", "add", "10.231.8.254/24", "dev", self.tag)
+            self.ip("addr", "add", f"{self.subnet}.254/24", "dev", self.tag)
             self.ip("link", "set", self.tag, "up")
             for i in range(self.count):
                 space, outer, inner = f"{self.tag}n{i}", f"{self.tag}o{i}", f"{self.tag}i{i}"

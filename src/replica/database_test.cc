@@ -274,6 +274,19 @@ TEST_F(RocksDatabaseTest, ClosingDoesNotFlush) {
   EXPECT_EQ(*open()->get("a"), std::nullopt);
 }
 
+TEST_F(RocksDatabaseTest, AnyFlippedByteOfTheFileThatNamesTheManifestIsDamage) {
+  open().reset();
+  const uint64_t size = disk::read_file(disk_, "data/db/CURRENT", 100)->size();
+  for (uint64_t at = 0; at < size; ++at) {
+    ASSERT_TRUE(disk_.flip("data/db/CURRENT", at));
+    const auto opened = open_rocks_database(disk_, {.directory = "data/db"});
+    ASSERT_FALSE(opened) << at;
+    EXPECT_EQ(opened.error().code, Code::Corrupt) << opened.error().message;
+    ASSERT_TRUE(disk_.flip("data/db/CURRENT", at));
+  }
+  open();
+}
+
 TEST_F(RocksDatabaseTest, IsOpenedOnce) {
   auto first = open();
   EXPECT_FALSE(open_rocks_database(disk_, {.directory = "data/db"}));

@@ -360,12 +360,28 @@ class RocksDatabase final : public Database {
   std::atomic<uint64_t> changes_ = 0;
 };
 
+/// RocksDB takes a damaged CURRENT for a missing file, as if there were hope in trying again.
+Result<void> check_current(disk::Disk& disk, const std::string& directory) {
+  const std::string path = directory + "/CURRENT";
+  TRY(const bool there, disk.exists(path));
+  if (!there) return {};
+  const auto content = disk::read_file(disk, path, 64);
+  if (!content && content.error().code != Code::Invalid) return std::unexpected(content.error());
+  bool names = content && content->starts_with("MANIFEST-") && content->ends_with('\n');
+  if (names) {
+    TRY(names, disk.exists(directory + "/" + content->substr(0, content->size() - 1)));
+  }
+  if (!names) return fail(Code::Corrupt, path + ": names no manifest that is there");
+  return {};
+}
+
 std::string damage_mark(const std::string& directory) { return directory + ".damaged"; }
 
 }  // namespace
 
 Result<std::unique_ptr<Database>> open_rocks_database(disk::Disk& disk, const RocksOptions& options) {
   TRY_DO(disk.make_directories(options.directory));
+  TRY_DO(check_current(disk, options.directory));
   auto database = std::make_unique<RocksDatabase>(disk);
   auto opened = database->open(options);
   if (!opened) return std::unexpected(std::move(opened).error().within(options.directory));

@@ -9,8 +9,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/codec.h"
-#include "base/hash.h"
 #include "replica/journal_entry.h"
 
 namespace hailstone::replica {
@@ -22,7 +20,6 @@ using paxos::Record;
 
 /// Positions whose liveness is counted together.
 constexpr uint64_t kBucketPositions = 16;
-constexpr ByteView kPromisesMagic = "HSPROMIS";
 
 class LogJournal final : public Journal {
  public:
@@ -64,6 +61,7 @@ class LogJournal final : public Journal {
   struct Group {
     HardState hard;
     uint64_t hard_position = 0;
+    paxos::Ballot logged;  // the highest promise in the log itself
     Slot floor;
     uint64_t floor_position = 0;
     bool blind = false;
@@ -79,11 +77,15 @@ class LogJournal final : public Journal {
   void move(uint64_t& from, uint64_t to);
   void forget_upto(Group& group, Slot upto);
   Result<void> release();
+  Result<void> drop_needless();
   Result<void> tidy();
-  Result<std::string> current_directory() const;
-  Result<void> set_aside(const std::string& damaged);
+  Result<uint64_t> current_log() const;
+  Result<std::unique_ptr<log::Log>> open_log(uint64_t number) const;
+  Result<std::unique_ptr<log::Log>> open_known_log(uint64_t number) const;
+  Result<void> set_aside(uint64_t damaged);
   Result<void> load_promises();
-  Result<void> save_promises();
+  Result<void> save_changed_promises();
+  Result<void> keep_promises_twice();
   bool keeps_promises() const { return options_.damage == JournalOptions::Damage::Salvage; }
   std::string promises_path() const { return options_.log.directory + "/promises"; }
 
@@ -95,6 +97,7 @@ class LogJournal final : public Journal {
   std::map<uint64_t, uint64_t> live_;  // bucket of positions -> how many are needed
   uint64_t durable_ = 0;               // position
   bool promises_changed_ = false;
+  bool release_due_ = false;  // something was trimmed since what is needless was dropped
 };
 
 void LogJournal::move(uint64_t& from, uint64_t to) {
@@ -127,13 +130,16 @@ void LogJournal::forget_upto(Group& group, Slot upto) {
 }
 
 void LogJournal::take_in(const JournalEntry& entry, uint64_t position) {
-  Group& group = groups_[entry.group];
+  const auto [found, fresh] = groups_.try_emplace(entry.group);
+  Group& group = found->second;
+  promises_changed_ |= fresh;  // named there, it is blind even if all it has here is lost
   if (entry.hard) {
     const bool higher = entry.hard->promised > group.hard.promised;
     const auto promised = std::max(group.hard.promised, entry.hard->promised);
     group.hard = *entry.hard;
     group.hard.promised = promised;
     promises_changed_ |= higher;
+    group.logged = std::max(group.logged, entry.hard->promised);
     move(group.hard_position, position);
   }
   if (entry.floor && *entry.floor >= group.floor) {
@@ -163,28 +169,20 @@ Result<void> LogJournal::append_entry(const JournalEntry& entry, std::span<const
 
 // Where a damaged log is to be survived, a promise must be, too: it is kept twice.
 Result<void> LogJournal::sync() {
-  if (promises_changed_ && keeps_promises()) {
-    TRY_DO(save_promises());
-    promises_changed_ = false;
-  }
+  TRY_DO(save_changed_promises());
   const Slot last = log_->last();
   TRY_DO(log_->sync());
   durable_ = last.value;
-  return {};
+  return release();
 }
 
-Result<void> LogJournal::save_promises() {
-  Bytes bytes(kPromisesMagic);
-  Encoder out(bytes);
-  out.u8(1);
-  out.varint(groups_.size());
-  for (const auto& [id, group] : groups_) {
-    out.varint(id.value);
-    out.varint(group.hard.promised.round);
-    out.varint(group.hard.promised.who.value);
-  }
-  out.u32(crc32c(bytes));
-  return disk::write_file_atomic(disk_, promises_path(), bytes);
+Result<void> LogJournal::save_changed_promises() {
+  if (!promises_changed_ || !keeps_promises()) return {};
+  std::map<GroupId, paxos::Ballot> promises;
+  for (const auto& [id, group] : groups_) promises.emplace(id, group.hard.promised);
+  TRY_DO(disk::write_file_atomic(disk_, promises_path(), encode_promises(promises)));
+  promises_changed_ = false;
+  return {};
 }
 
 /// Corrupt when they can't be read: the log must then be whole.
@@ -192,48 +190,55 @@ Result<void> LogJournal::load_promises() {
   TRY(const bool there, disk_.exists(promises_path()));
   if (!there) return fail(Code::Corrupt, promises_path() + ": is missing");
   TRY(const Bytes bytes, disk::read_file(disk_, promises_path(), 64u << 20));
-  Decoder in(bytes);
-  const ByteView magic = in.raw(kPromisesMagic.size());
-  const bool whole =
-      bytes.size() > kPromisesMagic.size() + 4 && magic == kPromisesMagic &&
-      Decoder(ByteView(bytes).substr(bytes.size() - 4)).u32() == crc32c(ByteView(bytes).substr(0, bytes.size() - 4));
-  if (!whole || in.u8() != 1) return fail(Code::Corrupt, promises_path() + ": fails its checksum");
-  const uint64_t count = in.varint();
-  for (uint64_t i = 0; i < count && in.ok(); ++i) {
-    const GroupId id(in.varint());
-    paxos::Ballot promised;
-    promised.round = in.varint();
-    promised.who = paxos::ReplicaId(in.varint());
+  const auto promises = decode_promises(bytes);
+  if (!promises) return fail(promises.error().code, promises_path() + ": " + promises.error().message);
+  for (const auto& [id, promised] : *promises) {
     Group& group = groups_[id];
     group.hard.promised = std::max(group.hard.promised, promised);
   }
   return {};
 }
 
-/// The log is in the directory itself, or, once a damaged one was set aside, where the file `current` says.
-Result<std::string> LogJournal::current_directory() const {
-  TRY(const bool there, disk_.exists(options_.log.directory + "/current"));
-  if (!there) return options_.log.directory;
-  TRY(const Bytes name, disk::read_file(disk_, options_.log.directory + "/current", 64));
-  if (!name.starts_with("log-") || name.find('/') != Bytes::npos)
-    return fail(Code::Corrupt, fmt::format("{}/current: names \"{}\"", options_.log.directory, printable(name)));
-  return options_.log.directory + "/" + name;
+/// The log is in the directory itself, the first, or, once a damaged one was set aside, where the file `current` says.
+Result<uint64_t> LogJournal::current_log() const {
+  const std::string path = options_.log.directory + "/current";
+  TRY(const bool there, disk_.exists(path));
+  if (!there) return uint64_t{1};
+  TRY(const Bytes content, disk::read_file(disk_, path, 64));
+  const auto number = decode_current(content);
+  if (!number)
+    return fail(Code::Corrupt,
+                fmt::format("{}: {}: this replica must be replaced by a new one", path, number.error().message));
+  return *number;
+}
+
+Result<std::unique_ptr<log::Log>> LogJournal::open_log(uint64_t number) const {
+  log::LogOptions options = options_.log;
+  options.directory = log_directory(options_.log.directory, number);
+  return log::Log::open(disk_, options, logger_);
+}
+
+/// Beside promises there was a log: without any segment it is lost, not new.
+Result<std::unique_ptr<log::Log>> LogJournal::open_known_log(uint64_t number) const {
+  const std::string directory = log_directory(options_.log.directory, number);
+  TRY_DO(disk_.make_directories(directory));
+  TRY(const auto names, disk_.list(directory));
+  if (std::ranges::none_of(names, [](const std::string& name) { return name.starts_with("segment-"); }))
+    return fail(Code::Corrupt, fmt::format("log {}: has no segment, though {} is there", directory, promises_path()));
+  return open_log(number);
 }
 
 // What can be read of a damaged log goes into a new one; the old one stays for people to look at.
-Result<void> LogJournal::set_aside(const std::string& damaged) {
-  std::string name;
-  for (int n = 2;; ++n) {
-    name = fmt::format("log-{}", n);
-    TRY(const bool there, disk_.exists(options_.log.directory + "/" + name));
-    if (!there) break;  // one that was begun and not finished is left, and named by nobody
-  }
-  log::LogOptions fresh = options_.log;
-  fresh.directory = options_.log.directory + "/" + name;
-  TRY(const auto log, log::Log::open(disk_, fresh, logger_));
+Result<void> LogJournal::set_aside(uint64_t damaged) {
+  // One that was begun and not finished is begun anew: nobody names it.
+  const std::string fresh = log_directory(options_.log.directory, damaged + 1);
+  if (const auto begun = disk_.list(fresh))
+    for (const std::string& name : *begun) TRY_DO(disk_.remove(fresh + "/" + name));
+  TRY(const auto log, open_log(damaged + 1));
   std::set<GroupId> groups;
   uint64_t bytes = 0, lost = 0;
-  TRY(const auto damages, log::salvage(disk_, damaged, [&](Slot, ByteView body) -> Result<void> {
+  TRY(const auto damages,
+      log::salvage(disk_, log_directory(options_.log.directory, damaged), [&](Slot, ByteView body) -> Result<void> {
         const auto entry = decode_journal_entry(body);
         if (!entry) {
           ++lost;
@@ -249,10 +254,10 @@ Result<void> LogJournal::set_aside(const std::string& damaged) {
   for (const auto& [id, group] : groups_) groups.insert(id);  // of the promises
   for (const GroupId id : groups) TRY_DO(log->append(log->last().next(), encode({.group = id, .blind = true}, {})));
   TRY_DO(log->sync());
-  TRY_DO(disk::write_file_atomic(disk_, options_.log.directory + "/current", name));
+  TRY_DO(disk::write_file_atomic(disk_, options_.log.directory + "/current", encode_current(damaged + 1)));
   for (const std::string& damage : damages) logger_.error("log_damaged", {{"what", damage}});
-  logger_.error("log_set_aside", {{"damaged", damaged},
-                                  {"now", fresh.directory},
+  logger_.error("log_set_aside", {{"damaged", log_directory(options_.log.directory, damaged)},
+                                  {"now", fresh},
                                   {"groups", static_cast<uint64_t>(groups.size())},
                                   {"unreadable_entries", lost}});
   return {};
@@ -263,30 +268,41 @@ Result<void> LogJournal::recover() {
   const Result<void> promises = keeps_promises() ? load_promises() : Result<void>();
   if (!promises && promises.error().code != Code::Corrupt) return promises;
   promises_changed_ = !promises.has_value();
-  log::LogOptions log_options = options_.log;
-  TRY(log_options.directory, current_directory());
-  auto opened = log::Log::open(disk_, log_options, logger_);
+  TRY(uint64_t number, current_log());
+  auto opened = promises_changed_ || !keeps_promises() ? open_log(number) : open_known_log(number);
   if (!opened && opened.error().code == Code::Corrupt && keeps_promises()) {
     // With both damaged a promise may be lost, and nothing may be promised on a guess.
     if (!promises)
       return fail(Code::Corrupt, fmt::format("{}; and {}: this replica must be replaced by a new one",
                                              opened.error().message, promises.error().message));
-    TRY_DO(set_aside(log_options.directory));
-    TRY(log_options.directory, current_directory());
-    opened = log::Log::open(disk_, log_options, logger_);
+    TRY_DO(set_aside(number));
+    TRY(number, current_log());
+    opened = open_log(number);
   }
   if (!opened) return std::unexpected(std::move(opened).error());
   log_ = std::move(*opened);
   TRY_DO(log_->replay(log_->first(), [&](Slot position, ByteView body) -> Result<void> {
     auto entry = decode_journal_entry(body);
     if (!entry)
-      return std::unexpected(
-          std::move(entry).error().within(fmt::format("log {}: entry {}", log_options.directory, position.value)));
+      return std::unexpected(std::move(entry).error().within(
+          fmt::format("log {}: entry {}", log_directory(options_.log.directory, number), position.value)));
     take_in(*entry, position.value);
     return {};
   }));
   durable_ = log_->last().value;
-  return {};
+  return keep_promises_twice();
+}
+
+// The replica will stand by a promise that it finds in either place: then it must be in both, as the next damage may be
+// to the other.
+Result<void> LogJournal::keep_promises_twice() {
+  bool appended = false;
+  for (auto& [id, group] : groups_)
+    if (group.logged < group.hard.promised) {
+      TRY_DO(append_entry({.group = id, .hard = group.hard}, {}));
+      appended = true;
+    }
+  return appended ? sync() : save_changed_promises();
 }
 
 Result<Slot> LogJournal::read(GroupId id, Slot first, Slot last, uint64_t bytes_max,
@@ -327,15 +343,26 @@ Result<Slot> LogJournal::read(GroupId id, Slot first, Slot last, uint64_t bytes_
 }
 
 Result<void> LogJournal::trim(GroupId id, Slot upto) {
-  Group& group = groups_[id];
-  if (upto <= group.trimmed) return {};
-  group.trimmed = upto;
-  forget_upto(group, upto);
-  TRY_DO(release());
-  return log_->size_bytes() > options_.tidy_bytes ? tidy() : Result<void>();
+  const auto found = groups_.find(id);
+  if (found == groups_.end() || upto <= found->second.trimmed) return {};
+  found->second.trimmed = upto;
+  forget_upto(found->second, upto);
+  release_due_ = true;
+  return release();
 }
 
+// What supersedes an older entry must be durable before that one goes: with anything buffered, sync() does it.
 Result<void> LogJournal::release() {
+  if (!release_due_ || log_->last().value > durable_) return {};
+  release_due_ = false;
+  TRY_DO(drop_needless());
+  if (log_->size_bytes() <= options_.tidy_bytes) return {};
+  // Without room nothing is tidied: another time.
+  auto tidied = tidy();
+  return tidied || tidied.error().code == Code::Exhausted ? Result<void>() : tidied;
+}
+
+Result<void> LogJournal::drop_needless() {
   const uint64_t needed =
       live_.empty() ? log_->last().value + 1 : std::max<uint64_t>(live_.begin()->first * kBucketPositions, 1);
   return log_->trim(Slot(std::min(needed - 1, durable_)));
@@ -369,7 +396,7 @@ Result<void> LogJournal::tidy() {
     TRY_DO(append_entry(entry, records));
   }
   TRY_DO(sync());
-  return release();
+  return drop_needless();
 }
 
 }  // namespace

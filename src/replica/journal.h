@@ -35,8 +35,8 @@ struct JournalGroup {
 /// One writer thread for append, sync, trim; read() from that thread, too.
 class Journal {
  public:
-  /// Corrupt as log::Log::open says it. With Damage::Salvage the damaged log is set aside as `<directory>.damaged-<n>`,
-  /// what can be read of it goes into a new one, and every group in it is blind.
+  /// Corrupt as log::Log::open says it. With Damage::Salvage the damaged log is left as it is and
+  /// set aside, what can be read of it goes into a new one, and every group in it is blind.
   static Result<std::unique_ptr<Journal>> open(disk::Disk& disk, const JournalOptions& options, Logger& logger);
   virtual ~Journal() = default;
 
@@ -50,7 +50,8 @@ class Journal {
   virtual Result<void> append_floor(paxos::GroupId id, Slot floor) = 0;
   /// The group has again what it had lost.
   virtual Result<void> append_healed(paxos::GroupId id) = 0;
-  /// Everything appended is durable on return.
+  /// Everything appended is durable on return. Exhausted: not all of it is; try again when there is room. Any other
+  /// error is final.
   virtual Result<void> sync() = 0;
 
   /// The latest record of each slot in first .. last, ascending; stops where one is not held or not durable, and after
@@ -59,7 +60,7 @@ class Journal {
                             const std::function<Result<void>(paxos::Record)>& visit) = 0;
   virtual Slot last_held(paxos::GroupId id) const = 0;  // 0: none
 
-  /// Records of that group up to `upto` may go.
+  /// Records of that group up to `upto` may go. A full disk is no error.
   virtual Result<void> trim(paxos::GroupId id, Slot upto) = 0;
   virtual uint64_t size_bytes() const = 0;
 };

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <utility>
 
 #include "base/codec.h"
+#include "base/hash.h"
 #include "paxos/wire.h"
 
 namespace hailstone::replica {
@@ -53,6 +55,58 @@ Result<JournalEntry> decode_journal_entry(ByteView bytes) {
   }
   if (!in.done()) return fail(Code::Corrupt, "journal entry with bytes left over");
   return entry;
+}
+
+namespace {
+constexpr ByteView kPromisesMagic = "HSPROMIS";
+}
+
+Bytes encode_promises(const std::map<paxos::GroupId, paxos::Ballot>& promises) {
+  Bytes bytes(kPromisesMagic);
+  Encoder out(bytes);
+  out.u8(1);
+  out.varint(promises.size());
+  for (const auto& [id, promised] : promises) {
+    out.varint(id.value);
+    out.varint(promised.round);
+    out.varint(promised.who.value);
+  }
+  out.u32(crc32c(bytes));
+  return bytes;
+}
+
+Result<std::map<paxos::GroupId, paxos::Ballot>> decode_promises(ByteView bytes) {
+  if (bytes.size() < kPromisesMagic.size() + 4 || !bytes.starts_with(kPromisesMagic))
+    return fail(Code::Corrupt, "is no file of promises");
+  const ByteView covered = bytes.substr(0, bytes.size() - 4);
+  if (Decoder(bytes.substr(covered.size())).u32() != crc32c(covered)) return fail(Code::Corrupt, "fails its checksum");
+  Decoder in(covered.substr(kPromisesMagic.size()));
+  if (const uint8_t version = in.u8(); version != 1)
+    return fail(Code::Unsupported, fmt::format("is of version {}, this program reads 1", version));
+  std::map<paxos::GroupId, paxos::Ballot> promises;
+  const uint64_t count = in.varint();
+  for (uint64_t i = 0; i < count && in.ok(); ++i) {
+    paxos::Ballot& promised = promises[paxos::GroupId(in.varint())];
+    promised.round = in.varint();
+    promised.who = paxos::ReplicaId(in.varint());
+  }
+  if (!in.done()) return fail(Code::Corrupt, "is not as long as it says");
+  return promises;
+}
+
+Bytes encode_current(uint64_t log) { return fmt::format("{}\n{:08x}\n", log, crc32c(fmt::format("{}", log))); }
+
+Result<uint64_t> decode_current(ByteView bytes) {
+  uint64_t log = 0;
+  const ByteView digits = bytes.substr(0, bytes.find('\n'));
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), log);
+  if (parsed.ec != std::errc() || bytes != encode_current(log))
+    return fail(Code::Corrupt, fmt::format("says \"{}\"", printable(bytes)));
+  return log;
+}
+
+std::string log_directory(const std::string& journal, uint64_t log) {
+  return log == 1 ? journal : fmt::format("{}/log-{}", journal, log);
 }
 
 }  // namespace hailstone::replica

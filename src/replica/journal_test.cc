@@ -181,7 +181,8 @@ TEST_F(JournalTest, WithLogAndPromisesDamagedNothingIsOpened) {
           paxos::HardState{.promised = {slot, ReplicaId(1)}, .chosen = {}, .chosen_digest = {}});
   }
   ASSERT_TRUE(disk_.flip("log/promises", 9));
-  EXPECT_EQ(open()->group(GroupId(1)).hard.promised.round, 5u);  // the log has them
+  EXPECT_EQ(open()->group(GroupId(1)).hard.promised.round, 5u);  // the log has them, and they are written anew
+  ASSERT_TRUE(disk_.flip("log/promises", 9));
   ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 2 * 4096 + 60));
   const auto opened = Journal::open(disk_, options_, logger_);
   ASSERT_FALSE(opened);
@@ -203,6 +204,134 @@ TEST_F(JournalTest, APromiseSurvivesDamageOfTheLog) {
   const JournalGroup group = open()->group(GroupId(5));
   EXPECT_TRUE(group.blind);
   EXPECT_EQ(group.hard.promised, (Ballot{77, ReplicaId(3)}));
+}
+
+// Whatever place still has a promise, the replica stands by it, and repeats it to others: so the other gets it, too,
+// before that one rots.
+TEST_F(JournalTest, APromiseFoundInOnePlaceIsPutInBoth) {
+  options_.damage = JournalOptions::Damage::Salvage;
+  const auto promise = [](uint64_t round) {
+    return paxos::HardState{.promised = {round, ReplicaId(1)}, .chosen = {}, .chosen_digest = {}};
+  };
+  {
+    auto journal = open();
+    put(*journal, 1, {record(1, 1)}, promise(1));
+    put(*journal, 1, {}, promise(7));
+  }
+  // The log loses it,
+  ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 2 * 4096 + 60));
+  EXPECT_EQ(open()->group(GroupId(1)).hard.promised.round, 7u);
+  // then the copy is lost.
+  ASSERT_TRUE(disk_.flip("log/promises", 9));
+  EXPECT_EQ(open()->group(GroupId(1)).hard.promised.round, 7u);
+  // And the other way round: the promise that the log holds is in the new copy.
+  ASSERT_TRUE(disk_.flip("log/log-2/segment-0000000000000001", 2 * 4096 + 60));
+  EXPECT_EQ(open()->group(GroupId(1)).hard.promised.round, 7u);
+}
+
+// A learner has promised nothing, and can lose all that it has in the log.
+TEST_F(JournalTest, AGroupWithoutAPromiseIsBlindAfterDamage) {
+  options_.damage = JournalOptions::Damage::Salvage;
+  put(*open(), 4, {record(1, 1)});
+  ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 4096 + 60));
+  EXPECT_TRUE(open()->group(GroupId(4)).blind);
+}
+
+TEST_F(JournalTest, ALogWithoutSegmentsIsLostNotNew) {
+  options_.damage = JournalOptions::Damage::Salvage;
+  put(*open(), 4, {record(1, 1)});
+  ASSERT_TRUE(disk_.remove("log/segment-0000000000000001"));
+  EXPECT_TRUE(open()->group(GroupId(4)).blind);
+}
+
+// Another log than the one that counts would be without all that was promised since.
+TEST_F(JournalTest, WhichLogCountsIsNotGuessed) {
+  options_.damage = JournalOptions::Damage::Salvage;
+  put(*open(), 4, {record(1, 1)});
+  ASSERT_TRUE(disk_.flip("log/segment-0000000000000001", 4096 + 60));
+  EXPECT_TRUE(open()->group(GroupId(4)).blind);
+  const uint64_t size = *disk_.file_size("log/current");
+  for (uint64_t at = 0; at < size; ++at)
+    for (const int mask : {1, 2, 4, 128}) {
+      ASSERT_TRUE(disk_.flip("log/current", at, static_cast<uint8_t>(mask)));
+      const auto opened = Journal::open(disk_, options_, logger_);
+      ASSERT_FALSE(opened) << "byte " << at << " mask " << mask;
+      EXPECT_EQ(opened.error().code, Code::Corrupt);
+      ASSERT_TRUE(disk_.flip("log/current", at, static_cast<uint8_t>(mask)));
+    }
+  EXPECT_TRUE(open()->group(GroupId(4)).blind);
+}
+
+// While the new copy of a record waits for its sync, the old one is all there is.
+TEST_F(JournalTest, WhatIsSupersededGoesOnlyWhenItsSuccessorIsDurable) {
+  const paxos::HardState hard{.promised = {3, ReplicaId(1)}, .chosen = {}, .chosen_digest = {}};
+  {
+    auto journal = open();
+    put(*journal, 1, {record(1, 1)}, hard);
+    for (uint64_t slot = 1; slot <= 100; ++slot) put(*journal, 2, {record(slot, 1, 1000)});
+    paxos::Write again;
+    again.records = {record(1, 4)};
+    again.has_hard = true;
+    again.hard = hard;
+    ASSERT_TRUE(journal->append(GroupId(1), again));
+    const uint64_t before = journal->size_bytes();
+    ASSERT_TRUE(journal->trim(GroupId(2), Slot(99)));
+    EXPECT_EQ(journal->size_bytes(), before);
+  }  // the process dies before its sync
+  {
+    auto journal = open();
+    EXPECT_EQ(rounds(*journal, 1, 1, 9), (std::map<uint64_t, uint64_t>{{1, 1}}));
+    EXPECT_EQ(journal->group(GroupId(1)).hard.promised.round, 3u);
+    put(*journal, 1, {record(1, 4)}, hard);
+    const uint64_t before = journal->size_bytes();
+    ASSERT_TRUE(journal->trim(GroupId(2), Slot(99)));
+    EXPECT_LT(journal->size_bytes(), before);
+  }
+}
+
+TEST_F(JournalTest, TrimmingNeedsNoRoom) {
+  options_.tidy_bytes = 64 << 10;
+  auto journal = open();
+  for (const uint64_t idle : {1, 3, 4}) put(*journal, idle, {record(1, 1, 20'000)});
+  for (uint64_t slot = 1; slot <= 200; ++slot) put(*journal, 2, {record(slot, 1, 1000)});
+  disk_.set_capacity(disk_.used_bytes());
+  for (uint64_t slot = 10; slot <= 190; slot += 10) {
+    const auto trimmed = journal->trim(GroupId(2), Slot(slot));
+    ASSERT_TRUE(trimmed) << trimmed.error().message;
+  }
+  journal.reset();
+  disk_.set_capacity(UINT64_MAX);
+  journal = open();
+  for (const uint64_t idle : {1, 3, 4}) EXPECT_EQ(rounds(*journal, idle, 1, 9).size(), 1u) << idle;
+  EXPECT_EQ(rounds(*journal, 2, 191, 200).size(), 10u);
+}
+
+// Whenever the process dies while it sets a damaged log aside, the next one does it all again.
+TEST_F(JournalTest, SettingAsideMayBeCutShortAnywhere) {
+  options_.damage = JournalOptions::Damage::Salvage;
+  for (uint64_t operation = 1;; ++operation) {
+    SimDisk disk;
+    {
+      auto journal = Journal::open(disk, options_, logger_);
+      ASSERT_TRUE(journal);
+      for (uint64_t slot = 1; slot <= 40; ++slot)
+        put(**journal, 1, {record(slot, 1, 1000)},
+            paxos::HardState{.promised = {slot, ReplicaId(1)}, .chosen = {}, .chosen_digest = {}});
+    }
+    ASSERT_TRUE(disk.flip("log/segment-0000000000000001", 3 * 4096 + 100));
+    disk.crash_at(disk.operations() + operation);
+    const bool done = Journal::open(disk, options_, logger_).has_value();
+    disk.restart(SimDisk::CrashMode::Torn, operation);
+    auto journal = Journal::open(disk, options_, logger_);
+    ASSERT_TRUE(journal) << "operation " << operation << ": " << journal.error().message;
+    EXPECT_TRUE((*journal)->group(GroupId(1)).blind);
+    EXPECT_EQ((*journal)->group(GroupId(1)).hard.promised.round, 40u);
+    size_t found = 0;
+    for (uint64_t slot = 1; slot <= 40; ++slot) found += rounds(**journal, 1, slot, slot).size();
+    EXPECT_EQ(found, 39u) << operation;
+    EXPECT_FALSE(*disk.exists("log/log-3"));
+    if (done) break;
+  }
 }
 
 // Any bit of any file: refused with its name, or nothing that was synced is missing.

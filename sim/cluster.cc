@@ -8,9 +8,11 @@
 #include <optional>
 #include <set>
 
-#include "base/codec.h"
-#include "base/hash.h"
 #include "paxos/replica.h"
+#include "replica/journal_boot.h"
+#include "sim/fencing.h"
+#include "sim/machine.h"
+#include "sim/node_log.h"
 #include "sim/random.h"
 #include "sim/scheduler.h"
 
@@ -19,79 +21,16 @@ namespace {
 
 using namespace paxos;
 
-// ---- the state machine: registers with compare-and-set, each command applied once ----
-
-struct Command {
-  uint64_t id = 0;  // of the operation: a repeated proposal applies once
-  Kind kind = Kind::Write;
-  uint64_t key = 0, expected = 0, value = 0;
-
-  SharedBytes encode() const {
-    Bytes bytes;
-    Encoder out(bytes);
-    out.varint(id);
-    out.u8(static_cast<uint8_t>(kind));
-    out.varint(key);
-    out.varint(expected);
-    out.varint(value);
-    return std::make_shared<const Bytes>(std::move(bytes));
-  }
-  static Command decode(ByteView bytes) {
-    Decoder in(bytes);
-    Command command;
-    command.id = in.varint();
-    command.kind = static_cast<Kind>(in.u8());
-    command.key = in.varint();
-    command.expected = in.varint();
-    command.value = in.varint();
-    return command;
-  }
-};
-
-struct Reply {
-  bool refused = false;
-};
-
-struct Registers {
-  std::map<uint64_t, uint64_t> values;
-  std::map<uint64_t, Reply> done;  // by operation
-
-  Reply apply(const Command& command) {
-    if (const auto found = done.find(command.id); found != done.end()) return found->second;
-    Reply reply;
-    uint64_t& value = values[command.key];
-    if (command.kind == Kind::Cas && value != command.expected)
-      reply.refused = true;
-    else
-      value = command.value;
-    done.emplace(command.id, reply);
-    return reply;
-  }
-  uint64_t get(uint64_t key) const {
-    const auto found = values.find(key);
-    return found == values.end() ? 0 : found->second;
-  }
-  uint64_t checksum() const {
-    Bytes bytes;
-    Encoder out(bytes);
-    for (const auto& [key, value] : values) {
-      out.varint(key);
-      out.varint(value);
-    }
-    out.varint(done.size());
-    return xxh3(bytes);
-  }
-};
-
 struct Snapshot {
   SnapshotMeta meta;
-  Registers state;
+  Machine state;
 };
 
 class World;
 
 // ---- one replica of one group: what is durable, and the life that runs on it ----
 
+/// Where the node has a real log, this is what the log must hold: what it said to be durable.
 struct Disk {
   HardState hard;
   std::map<Slot, Record> records;
@@ -105,9 +44,13 @@ struct Host {
   Disk disk;
   // of this life
   std::optional<Replica> replica;
-  Registers state;
+  Machine state;
   SnapshotMeta at;  // applied
-  std::deque<Write> pending;
+  Slot trimmed;
+  bool flushing = false;
+  std::optional<Snapshot> installing;  // durable, and its floor is on the way
+  bool healing = false;                // the core has said so, the log may not yet
+  std::deque<Write> pending;           // where there is no log; else in Node
   bool syncing = false;
   std::map<uint64_t, uint64_t> proposed;  // tag -> client request
   std::map<Slot, std::vector<uint64_t>> answers;
@@ -130,18 +73,33 @@ struct Node {
   int64_t clock_at = 0, clock_local = 0;
   double rate = 1;
   std::vector<Host> hosts;  // by group
+  // With a real log:
+  std::unique_ptr<NodeLog> log;
+  LogJob waiting, job;
+  bool syncing = false;
+  bool rotten = false;   // damaged since it was last opened
+  bool refused = false;  // it does not open: to be replaced
 };
 
 struct Request {
   uint64_t client = 0;
   uint32_t group = 0;
-  bool open = true;
+  bool open = true, answered = false;
   size_t operation = 0;  // in the history
   Command command;
   uint32_t target = 0, tries = 0;
   int64_t deadline = 0;
   bool may_be_done = false;  // a proposal was taken whose end is not known
 };
+
+/// What a client believes to hold.
+struct Held {
+  uint32_t group = 0;
+  uint64_t lock = 0;  // key; 0: none
+  uint64_t sequencer = 0;
+};
+
+constexpr uint64_t kGuarded = 100, kLocks = 200;  // keys of a group: locks, and the registers that they guard
 
 class World {
  public:
@@ -182,20 +140,46 @@ class World {
   }
   void mix(uint64_t value) { report_.trace_hash = (report_.trace_hash ^ value) * 0x9e3779b97f4a7c15 + now(); }
 
-  Node& node_of(ReplicaId id) { return nodes_[id.value - 1]; }
+  size_t index_of(ReplicaId id) const { return ids_.at(id); }
+  /// Null when that replica is no more.
+  Node* alive(ReplicaId id) {
+    const auto found = ids_.find(id);
+    return found == ids_.end() || nodes_[found->second].id != id ? nullptr : &nodes_[found->second];
+  }
+  /// Of a replica that is no more: what it had.
+  const Disk& durable(ReplicaId id, uint32_t group) const {
+    const auto grave = graves_.find(id);
+    return grave == graves_.end() ? nodes_[ids_.at(id)].hosts[group].disk : grave->second[group];
+  }
 
-  void boot(Node& node, uint32_t group);
-  void crash(Node& node);
+  void start(Node& node);
+  void restart_later(Node& node);
+  bool boot(Node& node, uint32_t group);
+  Result<Boot> boot_disk(Node& node, uint32_t group);
+  void crash(Node& node, std::optional<NodeLog::End> how = {});
+  bool open_log(Node& node);
+  void check_recovered(Node& node, uint32_t group);
+  void check_servable(Node& node, uint32_t group);
+  void run_log(Node& node);
+  void finish_job(Node& node);
+  void log_failed(Node& node, const Error& error);
+  void serve_from_log(Node& node, uint32_t group, const ServeLearn& wanted);
+  void damage();
+  void lose_disk(Node& node);
+  void replace_dead();
+  bool bearable(const Node& node) const;
+  void ruin();
   void step(Node& node, uint32_t group, Input input);
   void handle(Node& node, uint32_t group, Output& output);
   void run_sync(Node& node, uint32_t group);
   void apply(Node& node, uint32_t group, const Record& record);
   void arm(Node& node, uint32_t group);
   void transmit(const Message& message);
-  bool reachable(ReplicaId from, ReplicaId to) const { return !cut_.contains({from.value, to.value}); }
+  bool reachable(ReplicaId from, ReplicaId to) const { return !cut_.contains({index_of(from) + 1, index_of(to) + 1}); }
   void take_snapshot(Node& node, uint32_t group);
   void serve_learn(Node& node, uint32_t group, const ServeLearn& wanted);
   void fetch_snapshot(Node& node, uint32_t group, const FetchSnapshot& wanted);
+  void installed(Node& node, uint32_t group);
 
   void client_start(uint64_t client);
   void client_try(uint64_t request);
@@ -204,15 +188,18 @@ class World {
   void retry(uint64_t request, int64_t delay);
   /// Where a client goes that was sent to `leader`, or to nobody.
   uint32_t hinted(ReplicaId leader) {
-    return static_cast<uint32_t>(leader ? leader.value - 1 : client_random_.below(nodes_.size()));
+    return static_cast<uint32_t>(leader ? index_of(leader) : client_random_.below(nodes_.size()));
   }
   void give_up(uint64_t request);
+  void choose_command(uint64_t client, Request& request);
+  void finished(const Request& request, bool refused, uint64_t value);
   bool serve_read(Node& node, uint32_t group, uint64_t request);
 
   void start_faults();
   void partition();
   void reconfigure();
   bool any_damaged() const;
+  bool is_named(ReplicaId id) const;
   void check_read(const Node& node, uint32_t group);
   void check_election(const Node& node, uint32_t group, Ballot ballot);
   void check_choice(const Node& node, uint32_t group, const Record& record);
@@ -230,6 +217,11 @@ class World {
   Random network_, disk_random_, client_random_, fault_random_, clock_random_, rest_random_;
   uint64_t seed_;
   std::vector<Node> nodes_;
+  std::map<ReplicaId, size_t> ids_;  // whose node it is or was
+  std::map<ReplicaId, std::vector<Disk>> graves_;
+  bool beyond_ = false;            // more is damaged than can be borne: from now on it need not be served
+  std::map<uint64_t, Held> held_;  // by client
+  std::vector<FencedWrite> fenced_;
   std::set<std::pair<uint64_t, uint64_t>> cut_;
   bool faults_ = true;
   std::vector<Request> requests_;
@@ -241,33 +233,59 @@ class World {
   std::vector<std::map<Slot, Config>> configs_;      // chosen, by slot
 };
 
-void World::boot(Node& node, uint32_t group) {
+// What was chosen and kept is applied; what follows is the core's.
+Result<Boot> World::boot_disk(Node& node, uint32_t group) {
   Host& host = node.hosts[group];
-  Disk& disk = host.disk;
-  host.pending.clear();
-  host.syncing = false;
-  host.proposed.clear();
-  host.answers.clear();
-  host.reads.clear();
-  host.reading.clear();
-  host.wakeup = INT64_MAX;
-  host.state = disk.snapshot.state;
-  host.at = disk.snapshot.meta;
+  const auto again = [&](const Record& record) -> Result<void> {
+    if (const auto known = chosen_[group].find(record.slot);
+        known == chosen_[group].end() || known->second != record.digest)
+      violation(fmt::format("node {} group {} slot {}: restarts with a value that was not chosen", node.id.value, group,
+                            record.slot.value));
+    if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data), record.time_us);
+    return {};
+  };
+  if (node.log) {
+    auto boot = replica::boot_from_journal(node.log->journal(), GroupId(group), host.at, again);
+    if (boot) host.at = boot->base;
+    return boot;
+  }
+  const Disk& disk = host.disk;
   Boot boot;
   boot.hard = disk.hard;
-  for (auto& [slot, record] : disk.records) {
+  for (const auto& [slot, record] : disk.records) {
     if (slot <= host.at.upto) continue;
     if (slot <= disk.hard.chosen && host.at.advance(record)) {
-      if (const auto known = chosen_[group].find(slot); known == chosen_[group].end() || known->second != record.digest)
-        violation(fmt::format("node {} group {} slot {}: restarts with a value that was not chosen", node.id.value,
-                              group, slot.value));
-      if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data));
+      TRY_DO(again(record));
       continue;
     }
     boot.records.push_back(record);
   }
   boot.base = host.at;
   boot.blind = disk.damaged;
+  return boot;
+}
+
+bool World::boot(Node& node, uint32_t group) {
+  Host& host = node.hosts[group];
+  host.pending.clear();
+  host.trimmed = {};
+  host.syncing = host.flushing = host.healing = false;
+  host.installing.reset();
+  host.proposed.clear();
+  host.answers.clear();
+  host.reads.clear();
+  host.reading.clear();
+  host.wakeup = INT64_MAX;
+  host.state = host.disk.snapshot.state;
+  host.at = host.disk.snapshot.meta;
+  auto boot = boot_disk(node, group);
+  if (boot && node.log) check_servable(node, group);
+  if (!boot) {
+    note("node {} group {} does not start: {}", node.id.value, group, boot.error().message);
+    if (!node.log->disturbed() && !node.rotten && boot.error().code != Code::Exhausted)
+      violation(fmt::format("node {} group {} does not start: {}", node.id.value, group, boot.error().message));
+    return false;
+  }
   paxos::Options options;
   options.group = GroupId(group);
   options.self = node.id;
@@ -282,16 +300,46 @@ void World::boot(Node& node, uint32_t group) {
   options.rest_after_ns = recipe_.rest_after_ns;
   options.tail_bytes = 4096;
   options.seed = seed_;
-  host.replica.emplace(options, std::move(boot), local(node));
-  step(node, group, Tick{});
+  host.replica.emplace(options, std::move(*boot), local(node));
+  return true;
 }
 
-void World::crash(Node& node) {
+void World::start(Node& node) {
+  if (node.up || node.refused) return;
+  if (!open_log(node)) {
+    if (!node.refused) restart_later(node);
+    return;
+  }
+  node.up = true;
+  note("node {} starts", node.id.value);
+  for (uint32_t group = 0; group < recipe_.groups; ++group)
+    if (!boot(node, group)) {
+      crash(node, NodeLog::End::Killed);
+      return restart_later(node);
+    }
+  for (uint32_t group = 0; group < recipe_.groups; ++group) step(node, group, Tick{});
+}
+
+void World::restart_later(Node& node) {
+  const int64_t down = fault_random_.chance(0.3) ? 5'000'000 : fault_random_.exponential(recipe_.fault_mean_ns / 2);
+  scheduler_.after(down + 1, [this, &node, life = node.life] {
+    if (node.life == life) start(node);
+  });
+}
+
+void World::crash(Node& node, std::optional<NodeLog::End> how) {
   if (!node.up) return;
   node.up = false;
   ++node.life;
   ++report_.crashes;
   note("node {} crashes", node.id.value);
+  if (node.log) {
+    LogJob* const caught = node.syncing ? &node.job : node.waiting.empty() ? nullptr : &node.waiting;
+    if (!how) how = disk_random_.chance(0.3) ? NodeLog::End::Killed : NodeLog::End::PowerCut;
+    node.log->end(*how, caught, disk_random_);
+    node.waiting = node.job = {};
+    node.syncing = false;
+  }
   // The others may see their connections break, or nothing at all.
   if (rest_random_.chance(0.5))
     scheduler_.after(rest_random_.exponential(1'000'000), [this, who = node.id] {
@@ -309,7 +357,6 @@ void World::crash(Node& node) {
     }
     host.replica.reset();
     host.pending.clear();
-    for (auto& [tag, request] : host.proposed) (void)tag, (void)request;
   }
 }
 
@@ -378,7 +425,7 @@ void World::transmit(const Message& message) {
   if (trace_ == Trace::Messages) note("{}", summary(message));
   ++report_.messages;
   mix(message.from.value << 32 | message.to.value << 8 | message.body.index());
-  if (message.to.value == 0 || message.to.value > nodes_.size()) return;
+  if (!alive(message.to)) return;
   if (!reachable(message.from, message.to) || network_.chance(faults_ ? recipe_.loss : 0)) return;
   const int copies = network_.chance(faults_ ? recipe_.duplicate : 0) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
@@ -386,8 +433,9 @@ void World::transmit(const Message& message) {
     if (faults_ && network_.chance(recipe_.slow_message)) delay *= 100;
     auto shared = std::make_shared<Message>(message);
     const std::function<void()> arrive = [this, shared] {
-      Node& to = node_of(shared->to);
-      if (!to.up || !reachable(shared->from, shared->to)) return;
+      Node* const found = alive(shared->to);
+      if (!found || !found->up || !reachable(shared->from, shared->to)) return;
+      Node& to = *found;
       if (now() < to.paused_until) {
         scheduler_.at(to.paused_until, [this, shared, &to, life = to.life] {
           if (to.life == life) step(to, static_cast<uint32_t>(shared->group.value), Receive{.message = *shared});
@@ -417,7 +465,10 @@ void World::handle(Node& node, uint32_t group, Output& output) {
   }
   for (Write& write : output.writes) {
     mix(write.id.value << 20 | write.records.size());
-    host.pending.push_back(std::move(write));
+    if (node.log)
+      node.waiting.writes.emplace_back(GroupId(group), std::move(write));
+    else
+      host.pending.push_back(std::move(write));
   }
   if (!host.pending.empty() && !host.syncing) run_sync(node, group);
   for (const Record& record : output.commits) apply(node, group, record);
@@ -429,11 +480,11 @@ void World::handle(Node& node, uint32_t group, Output& output) {
     switch (outcome.result) {
       case paxos::Outcome::Result::Chosen: {
         // Applied in this very step: its answer is there.
-        const auto done = host.state.done.find(requests_[request].command.id);
-        if (done == host.state.done.end())
+        const Reply* const done = host.state.find(requests_[request].command.id);
+        if (!done)
           violation(fmt::format("node {} group {}: chosen, it says, but never applied", node.id.value, group));
         else
-          answer(request, done->second.refused, 0, node);
+          answer(request, done->refused, done->sequencer, node);
         break;
       }
       case paxos::Outcome::Result::NotLeader:
@@ -477,16 +528,27 @@ void World::handle(Node& node, uint32_t group, Output& output) {
       mix(static_cast<uint64_t>(role->role));
     } else if (const auto* trim = std::get_if<Trim>(&event)) {
       host.disk.records.erase(host.disk.records.begin(), host.disk.records.upper_bound(trim->upto));
+      host.trimmed = trim->upto;
+      if (node.log) node.waiting.trims.emplace_back(GroupId(group), trim->upto);
     } else if (const auto* learn = std::get_if<ServeLearn>(&event)) {
-      serve_learn(node, group, *learn);
+      if (node.log)
+        node.waiting.serves.emplace_back(GroupId(group), *learn);
+      else
+        serve_learn(node, group, *learn);
     } else if (const auto* fetch = std::get_if<FetchSnapshot>(&event)) {
       fetch_snapshot(node, group, *fetch);
     } else if (std::get_if<Healed>(&event)) {
-      host.disk.damaged = false;
-    } else if (const auto* fault = std::get_if<Fault>(&event)) {
+      if (node.log) {
+        host.healing = true;
+        node.waiting.healed.push_back(GroupId(group));
+      } else {
+        host.disk.damaged = false;
+      }
+    } else if (const auto* fault = std::get_if<Fault>(&event); fault && fault->what != Fault::What::StorageFailed) {
       violation(fmt::format("node {} group {} stops: {}", node.id.value, group, fault->text));
     }
   }
+  if (node.log) run_log(node);
 }
 
 void World::run_sync(Node& node, uint32_t group) {
@@ -534,7 +596,7 @@ void World::apply(Node& node, uint32_t group, const Record& record) {
   if (!host.at.advance(record))
     return violation(
         fmt::format("group {} slot {}: node {} applies out of order", group, record.slot.value, node.id.value));
-  if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data));
+  if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data), record.time_us);
   const uint64_t checksum = host.state.checksum();
   const auto [sum, first] = checksums_[group].emplace(record.slot, checksum);
   if (sum->second != checksum)
@@ -548,13 +610,19 @@ void World::apply(Node& node, uint32_t group, const Record& record) {
   if (host.at.upto.value >= host.disk.snapshot.meta.upto.value + recipe_.snapshot_every) take_snapshot(node, group);
 }
 
-// Durable at once: a copy on write, written elsewhere, renamed.
+// A copy on write; durable a while later.
 void World::take_snapshot(Node& node, uint32_t group) {
   Host& host = node.hosts[group];
-  host.disk.snapshot = {.meta = host.at, .state = host.state};
-  scheduler_.after(1'000'000, [this, &node, group, slot = host.at.upto, life = node.life] {
-    if (node.life == life) step(node, group, SnapshotTaken{.upto = slot});
-  });
+  if (host.flushing) return;
+  host.flushing = true;
+  scheduler_.after(1'000'000 + disk_random_.exponential(10'000'000),
+                   [this, &node, group, life = node.life, snapshot = Snapshot{.meta = host.at, .state = host.state}] {
+                     if (node.life != life) return;
+                     Host& mine = node.hosts[group];
+                     mine.flushing = false;
+                     if (snapshot.meta.upto > mine.disk.snapshot.meta.upto) mine.disk.snapshot = snapshot;
+                     step(node, group, SnapshotTaken{.upto = snapshot.meta.upto});
+                   });
 }
 
 void World::serve_learn(Node& node, uint32_t group, const ServeLearn& wanted) {
@@ -581,22 +649,216 @@ void World::fetch_snapshot(Node& node, uint32_t group, const FetchSnapshot& want
   const int64_t delay = 20'000'000 + network_.exponential(50'000'000);
   scheduler_.after(delay, [this, &node, group, wanted, life = node.life] {
     if (node.life != life) return;
-    Node& from = node_of(wanted.from);
-    const Snapshot& snapshot = from.hosts[group].disk.snapshot;
-    const bool ok = from.up && reachable(wanted.from, node.id) && snapshot.meta.upto >= wanted.meta.upto &&
+    Node* const from = alive(wanted.from);
+    const bool ok = from && from->up && reachable(wanted.from, node.id) &&
+                    from->hosts[group].disk.snapshot.meta.upto >= wanted.meta.upto &&
                     !(faults_ && network_.chance(0.1));
-    if (ok) {
-      Host& host = node.hosts[group];
-      host.disk.floor = snapshot.meta.upto;
-      host.disk.snapshot = snapshot;
-      host.state = snapshot.state;
-      host.at = snapshot.meta;
-      for (auto read = host.reads.begin(); read != host.reads.end() && read->first <= host.at.upto;
-           read = host.reads.erase(read))
-        answer(read->second, false, host.state.get(requests_[read->second].command.key), node);
+    Host& host = node.hosts[group];
+    if (!ok) return step(node, group, SnapshotInstalled{.meta = wanted.meta, .ok = false});
+    // First it is durable, then the log knows that what it has up to there counts no more, then it is the state.
+    host.disk.snapshot = from->hosts[group].disk.snapshot;
+    host.installing = host.disk.snapshot;
+    if (!node.log) {
+      host.disk.floor = host.installing->meta.upto;
+      return installed(node, group);
     }
-    step(node, group, SnapshotInstalled{.meta = snapshot.meta, .ok = ok});
+    scheduler_.after(disk_random_.exponential(20'000'000), [this, &node, group, life] {
+      if (node.life != life) return;
+      node.waiting.floors.emplace_back(GroupId(group), node.hosts[group].installing->meta.upto);
+      run_log(node);
+    });
   });
+}
+
+void World::installed(Node& node, uint32_t group) {
+  Host& host = node.hosts[group];
+  if (!host.installing) return;
+  const Snapshot snapshot = *std::exchange(host.installing, std::nullopt);
+  host.state = snapshot.state;
+  host.at = snapshot.meta;
+  for (auto read = host.reads.begin(); read != host.reads.end() && read->first <= host.at.upto;
+       read = host.reads.erase(read))
+    answer(read->second, false, host.state.get(requests_[read->second].command.key), node);
+  step(node, group, SnapshotInstalled{.meta = snapshot.meta, .ok = true});
+}
+
+// ---- the real log ----
+
+bool World::open_log(Node& node) {
+  if (!node.log) return true;
+  const auto opened = node.log->open();
+  if (!opened) {
+    note("node {} cannot open its log: {}", node.id.value, opened.error().message);
+    const bool corrupt = opened.error().code == Code::Corrupt;
+    if (corrupt ? !node.rotten : opened.error().code != Code::Exhausted && !node.log->disturbed())
+      violation(fmt::format("node {} cannot open its log: {}", node.id.value, opened.error().message));
+    node.refused = corrupt;
+    return false;
+  }
+  for (uint32_t group = 0; group < recipe_.groups; ++group) check_recovered(node, group);
+  node.rotten = false;
+  return report_.violation.empty();
+}
+
+// All that was said to be durable is there, or the group knows that it is not.
+void World::check_recovered(Node& node, uint32_t group) {
+  Host& host = node.hosts[group];
+  Disk& disk = host.disk;
+  replica::Journal& journal = node.log->journal();
+  const replica::JournalGroup kept = journal.group(GroupId(group));
+  const auto wrong = [&](const std::string& what) {
+    violation(fmt::format("node {} group {}: its log comes back {}", node.id.value, group, what));
+  };
+  if (kept.hard.promised < disk.hard.promised)
+    wrong(fmt::format("with promise {}.{}, but {}.{} was durable", kept.hard.promised.round,
+                      kept.hard.promised.who.value, disk.hard.promised.round, disk.hard.promised.who.value));
+  if (kept.blind && !node.rotten && !disk.damaged) wrong("blind, though nothing was damaged");
+  if (!kept.blind && disk.damaged && !host.healing) wrong("as if what was damaged had healed");
+  std::map<Slot, Record> held;
+  const Slot behind = disk.snapshot.meta.upto.next();
+  const Slot first = disk.records.empty() ? behind : std::min(behind, disk.records.begin()->first);
+  const Slot last = journal.last_held(GroupId(group));
+  for (Slot slot = first; slot <= last; slot = slot.next()) {
+    const auto next = journal.read(GroupId(group), slot, last, UINT64_MAX, [&](Record record) -> Result<void> {
+      const Slot at = record.slot;
+      if (digest_of(record) != record.digest)
+        wrong(fmt::format("with a record of slot {} that is not whole", at.value));
+      held.emplace(at, std::move(record));
+      return {};
+    });
+    if (!next) {
+      if (!node.log->disturbed()) wrong(next.error().message);
+      break;
+    }
+    slot = *next;
+  }
+  if (!kept.blind) {
+    if (kept.floor < disk.floor)
+      wrong(fmt::format("with floor {}, but {} was durable", kept.floor.value, disk.floor.value));
+    if (kept.hard.chosen < disk.hard.chosen)
+      wrong(fmt::format("chosen up to {}, but {} was durable", kept.hard.chosen.value, disk.hard.chosen.value));
+    for (const auto& [slot, record] : disk.records) {
+      if (slot <= kept.floor) continue;
+      const auto found = held.find(slot);
+      if (found == held.end() || found->second.ballot < record.ballot ||
+          (found->second.ballot == record.ballot && found->second.digest != record.digest))
+        wrong(fmt::format("without the record of slot {} that was durable", slot.value));
+    }
+  }
+  disk.hard = kept.hard;
+  disk.floor = kept.floor;
+  disk.damaged = kept.blind;
+  disk.records = std::move(held);
+}
+
+// Once the hint has passed them, records up to what is applied are given to whoever asks.
+void World::check_servable(Node& node, uint32_t group) {
+  const SnapshotMeta& at = node.hosts[group].at;
+  replica::Journal& journal = node.log->journal();
+  const Slot floor = journal.group(GroupId(group)).floor;
+  for (Slot slot = floor.next(); slot <= at.upto; slot = slot.next()) {
+    const auto next = journal.read(GroupId(group), slot, at.upto, UINT64_MAX, [&](Record record) -> Result<void> {
+      if (const auto known = chosen_[group].find(record.slot);
+          known == chosen_[group].end() || known->second != record.digest)
+        violation(fmt::format("node {} group {} slot {}: its log would serve a value that was not chosen",
+                              node.id.value, group, record.slot.value));
+      return {};
+    });
+    if (!next) return;
+    slot = *next;
+  }
+}
+
+void World::run_log(Node& node) {
+  if (!node.up || node.syncing || node.waiting.empty()) return;
+  node.syncing = true;
+  node.job = std::exchange(node.waiting, {});
+  int64_t cost = recipe_.sync_mean_ns / 4 + disk_random_.exponential(recipe_.sync_mean_ns);
+  if (now() < node.slow_disk_until) cost *= 100;
+  scheduler_.after(cost, [this, &node, life = node.life] {
+    if (node.life == life) finish_job(node);
+  });
+}
+
+void World::finish_job(Node& node) {
+  if (const auto done = node.log->persist(node.job); !done) {
+    if (done.error().code != Code::Exhausted) return log_failed(node, done.error());
+    // A full disk only delays. What snapshots make superfluous makes room.
+    for (uint32_t group = 0; group < recipe_.groups; ++group) take_snapshot(node, group);
+    for (const auto& [group, upto] : std::exchange(node.waiting.trims, {}))
+      if (const auto trimmed = node.log->journal().trim(group, upto); !trimmed)
+        return log_failed(node, trimmed.error());
+    scheduler_.after(100'000'000, [this, &node, life = node.life] {
+      if (node.life == life) finish_job(node);
+    });
+    return;
+  }
+  LogJob job = std::exchange(node.job, {});
+  std::map<uint32_t, WriteId> persisted;
+  std::vector<Message> after;
+  for (auto& [id, write] : job.writes) {
+    const auto group = static_cast<uint32_t>(id.value);
+    Disk& disk = node.hosts[group].disk;
+    for (Record& record : write.records)
+      if (record.slot > node.hosts[group].trimmed) disk.records.insert_or_assign(record.slot, std::move(record));
+    if (write.has_hard) {
+      disk.hard = write.hard;
+      check_hint(node, group);
+    }
+    std::ranges::move(write.after, std::back_inserter(after));
+    persisted[group] = write.id;
+  }
+  for (const auto& [id, floor] : job.floors) node.hosts[id.value].disk.floor = floor;
+  for (const GroupId id : job.healed) {
+    node.hosts[id.value].disk.damaged = false;
+    node.hosts[id.value].healing = false;
+  }
+  for (const auto& [id, upto] : job.trims) {
+    if (const auto trimmed = node.log->journal().trim(id, upto); !trimmed) return log_failed(node, trimmed.error());
+  }
+  for (const auto& [id, wanted] : job.serves) serve_from_log(node, static_cast<uint32_t>(id.value), wanted);
+  node.syncing = false;
+  for (const Message& message : after) transmit(message);
+  for (const auto& [group, id] : persisted) step(node, group, Persisted{.upto = id});
+  for (const auto& [id, floor] : job.floors) installed(node, static_cast<uint32_t>(id.value));
+  run_log(node);
+}
+
+void World::serve_from_log(Node& node, uint32_t group, const ServeLearn& wanted) {
+  Chosen answer;
+  replica::Journal& journal = node.log->journal();
+  const Slot last = std::min(wanted.last, journal.group(GroupId(group)).hard.chosen);
+  const auto read = journal.read(GroupId(group), wanted.first, last, 4096, [&](Record record) -> Result<void> {
+    if (const auto known = chosen_[group].find(record.slot);
+        known == chosen_[group].end() || known->second != record.digest)
+      violation(fmt::format("node {} group {} slot {}: its log serves a value that was not chosen", node.id.value,
+                            group, record.slot.value));
+    answer.records.push_back(std::move(record));
+    return {};
+  });
+  if (!read && !node.rotten) violation("node " + std::to_string(node.id.value) + ": " + read.error().message);
+  Message message{.group = GroupId(group), .from = node.id, .to = wanted.to};
+  const SnapshotMeta& meta = node.hosts[group].disk.snapshot.meta;
+  if (!answer.records.empty())
+    message.body = std::move(answer);
+  else if (wanted.first <= meta.upto)
+    message.body = SnapshotOffer{.meta = meta};
+  else
+    return;
+  transmit(message);
+}
+
+// What is on the disk is not known: the process ends, and is started again.
+void World::log_failed(Node& node, const Error& error) {
+  note("node {}: its log fails: {}", node.id.value, error.message);
+  if (!node.log->disturbed() && !node.rotten)
+    violation(fmt::format("node {}: its log fails: {}", node.id.value, error.message));
+  node.job = {};
+  for (uint32_t group = 0; group < recipe_.groups; ++group) step(node, group, PersistFailed{});
+  node.syncing = false;
+  node.waiting = {};
+  crash(node);
+  restart_later(node);
 }
 
 // ---- clients ----
@@ -605,14 +867,8 @@ void World::client_start(uint64_t client) {
   if (started_ >= recipe_.operations || !report_.violation.empty()) return;
   ++started_;
   Request request{.client = client, .group = static_cast<uint32_t>(client_random_.below(recipe_.groups))};
-  Command& command = request.command;
-  command.id = requests_.size() + 1;
-  command.key = client_random_.below(recipe_.keys);
-  const uint64_t kind = client_random_.below(10);
-  command.kind = kind < 4 ? Kind::Read : kind < 8 ? Kind::Write : Kind::Cas;
-  if (command.kind != Kind::Read) command.value = next_value_++;
-  if (command.kind == Kind::Cas)
-    command.expected = client_random_.chance(0.3) ? 0 : 1 + client_random_.below(next_value_);
+  choose_command(client, request);
+  const Command& command = request.command;
   request.operation = report_.history.size();
   request.target = static_cast<uint32_t>(client_random_.below(recipe_.members));
   request.deadline = now() + recipe_.client_timeout_ns;
@@ -624,10 +880,66 @@ void World::client_start(uint64_t client) {
                              .expected = command.expected,
                              .call_ns = now()});
   report_.history.back().outcome = sim::Outcome::Unknown;
+  if (command.kind == Kind::Acquire) {
+    // The lease of what it may get runs out when the log's time says so, unseen by anybody.
+    report_.history.push_back(report_.history.back());
+    report_.history.back().kind = Kind::Expire;
+  }
+  if (command.lock)
+    fenced_.push_back({.operation = request.operation,
+                       .lock = static_cast<uint64_t>(request.group) * 1000 + command.lock,
+                       .sequencer = command.sequencer});
   requests_.push_back(request);
   const uint64_t id = requests_.size() - 1;
   client_try(id);
   scheduler_.at(request.deadline, [this, id] { give_up(id); });
+}
+
+void World::choose_command(uint64_t client, Request& request) {
+  Command& command = request.command;
+  command.id = requests_.size() + 1;
+  command.client = client;
+  const uint64_t kind = client_random_.below(10);
+  const Held& held = held_[client];
+  if (held.lock && kind < 8) {
+    request.group = held.group;
+    command.sequencer = held.sequencer;
+    command.key = held.lock;
+    command.kind = kind < 4 ? Kind::Write : kind < 7 ? Kind::Read : Kind::Release;
+    if (command.kind != Kind::Release) command.key = held.lock - kLocks + kGuarded;
+    if (command.kind == Kind::Write) {
+      command.lock = held.lock;
+      command.value = next_value_++;
+    }
+    return;
+  }
+  if (kind == 0 && recipe_.locks) {
+    command.kind = Kind::Acquire;
+    command.key = kLocks + client_random_.below(recipe_.locks);
+    return;
+  }
+  command.key = client_random_.below(recipe_.keys);
+  command.kind = kind < 4 ? Kind::Read : kind < 8 ? Kind::Write : Kind::Cas;
+  if (command.kind != Kind::Read) command.value = next_value_++;
+  if (command.kind == Kind::Cas)
+    command.expected = client_random_.chance(0.3) ? 0 : 1 + client_random_.below(next_value_);
+}
+
+// What a client makes of an answer, or of none.
+void World::finished(const Request& request, bool refused, uint64_t value) {
+  Held& held = held_[request.client];
+  const Kind kind = request.command.kind;
+  if (kind == Kind::Acquire) {
+    if (!refused) held = {.group = request.group, .lock = request.command.key, .sequencer = value};
+    if (refused) report_.history[request.operation + 1].outcome = sim::Outcome::Failed;
+  } else if (kind == Kind::Release || (request.command.lock && refused)) {
+    held = {};
+  }
+  // Holders that stop to think find their lease gone, and do not know it.
+  const bool dreams = kind == Kind::Acquire && !refused && client_random_.chance(0.4);
+  scheduler_.after(
+      client_random_.exponential(recipe_.think_ns) + (dreams ? client_random_.exponential(kLockLeaseUs * 2000) : 0),
+      [this, client = request.client] { client_start(client); });
 }
 
 void World::client_try(uint64_t id) {
@@ -694,7 +1006,7 @@ void World::check_election(const Node& node, uint32_t group, Ballot ballot) {
   const auto check_quorum = [&](const Config& config) {
     size_t promised = 0;
     for (const Config::Voter& voter : config.voters)
-      promised += node_of(voter.id).hosts[group].disk.hard.promised >= ballot ? 1 : 0;
+      promised += durable(voter.id, group).hard.promised >= ballot ? 1 : 0;
     if (promised < config.phase1_quorum())
       violation(fmt::format("node {} group {} leads under {}.{} with {} durable promises of configuration {}",
                             node.id.value, group, ballot.round, ballot.who.value, promised, config.epoch));
@@ -710,7 +1022,7 @@ void World::check_choice(const Node& node, uint32_t group, const Record& record)
   const Config& config = node.hosts[group].at.config_at(record.slot);
   size_t holders = 0;
   for (const Config::Voter& voter : config.voters) {
-    const Disk& disk = node_of(voter.id).hosts[group].disk;
+    const Disk& disk = durable(voter.id, group);
     const auto held = disk.records.find(record.slot);
     const bool holds =
         held != disk.records.end() && held->second.digest == record.digest && held->second.ballot >= record.ballot;
@@ -758,15 +1070,18 @@ void World::answer(uint64_t id, bool refused, uint64_t value, const Node&) {
     Request& request = requests_[id];
     if (!request.open) return;
     request.open = false;
+    request.answered = true;
     Operation& operation = report_.history[request.operation];
-    operation.outcome = sim::Outcome::Ok;
+    // A fenced write that is refused has certainly not been done.
+    operation.outcome = refused && request.command.lock ? sim::Outcome::Failed : sim::Outcome::Ok;
+    if (request.command.kind == Kind::Acquire && !refused) ++report_.grants;
+    if (refused && request.command.lock) ++report_.fenced;
     operation.answer = refused ? Answer::Refused : Answer::Done;
     operation.result = value;
     operation.return_ns = now();
     mix(id << 1 | static_cast<uint64_t>(refused));
     ++report_.operations;
-    scheduler_.after(client_random_.exponential(recipe_.think_ns),
-                     [this, client = request.client] { client_start(client); });
+    finished(request, refused, value);
   });
 }
 
@@ -783,6 +1098,9 @@ void World::give_up(uint64_t id) {
   Operation& operation = report_.history[request.operation];
   operation.outcome =
       request.command.kind == Kind::Read || !request.may_be_done ? sim::Outcome::Failed : sim::Outcome::Unknown;
+  if (request.command.kind == Kind::Acquire && operation.outcome == sim::Outcome::Failed)
+    report_.history[request.operation + 1].outcome = sim::Outcome::Failed;
+  if (request.command.kind == Kind::Release) held_[request.client] = {};
   scheduler_.after(client_random_.exponential(recipe_.think_ns),
                    [this, client = request.client] { client_start(client); });
 }
@@ -812,10 +1130,137 @@ void World::partition() {
 }
 
 bool World::any_damaged() const {
-  for (const Node& node : nodes_)
+  for (const Node& node : nodes_) {
+    if (node.rotten || node.refused) return true;
     for (const Host& host : node.hosts)
       if (host.disk.damaged) return true;
+  }
+  for (const auto& [id, disks] : graves_)
+    if (is_named(id)) return true;
   return false;
+}
+
+// By any configuration that may count.
+bool World::is_named(ReplicaId id) const {
+  for (const Node& node : nodes_)
+    for (uint32_t group = 0; group < recipe_.groups; ++group) {
+      const auto names = [&](const Config& config) { return config.is_voter(id) || config.is_learner(id); };
+      if (std::ranges::any_of(node.hosts[group].at.configs, names)) return true;
+      for (const auto& [slot, config] : configs_[group])
+        if (slot > node.hosts[group].at.upto && names(config)) return true;
+    }
+  return false;
+}
+
+// What can be tolerated at any time: one node has lost what it acknowledged, where the others are a quorum; two of
+// five while no members change.
+bool World::bearable(const Node& node) const {
+  for (uint32_t group = 0; group < recipe_.groups; ++group)
+    for (const Node& other : nodes_)
+      if (other.hosts[group].at.upto || other.index < recipe_.members)
+        for (const Config& config : other.hosts[group].at.configs) {
+          if (!config.is_voter(node.id)) continue;
+          size_t whole = 0;
+          for (const Config::Voter& voter : config.voters) {
+            if (voter.id == node.id || graves_.contains(voter.id)) continue;
+            const Node& one = nodes_[index_of(voter.id)];
+            whole += one.rotten || one.refused || one.hosts[group].disk.damaged ? 0 : 1;
+          }
+          if (whole < config.phase1_quorum() || whole < config.phase2_quorum()) return false;
+        }
+  return recipe_.reconfigure_every_ns == 0 || !any_damaged();
+}
+
+void World::damage() {
+  Node& node = nodes_[fault_random_.below(nodes_.size())];
+  if (!node.up || beyond_ || !bearable(node)) return;
+  const uint64_t kind = fault_random_.below(10);
+  if (kind == 0) return lose_disk(node);
+  if (!node.log) {
+    crash(node);
+    for (Host& host : node.hosts) {
+      if (host.disk.records.empty()) continue;
+      auto victim = host.disk.records.begin();
+      std::advance(victim, fault_random_.below(host.disk.records.size()));
+      host.disk.records.erase(victim, fault_random_.chance(0.5) ? std::next(victim) : host.disk.records.end());
+      host.disk.damaged = true;
+    }
+    note("node {} lost records", node.id.value);
+    return restart_later(node);
+  }
+  // At rest, or under a process that goes on.
+  const bool stops = fault_random_.chance(0.7);
+  if (stops) crash(node);
+  const auto what = kind == 1 ? NodeLog::Rot::Both : kind <= 3 ? NodeLog::Rot::Promises : NodeLog::Rot::Log;
+  const std::string said = node.log->rot(what, disk_random_);
+  node.rotten |= !said.empty();
+  note("node {} is damaged: {}", node.id.value, said);
+  if (stops) restart_later(node);
+}
+
+// The disk is gone for good: the node comes back as another replica, which the members must take in.
+void World::lose_disk(Node& node) {
+  crash(node);
+  std::vector<Disk> disks;
+  for (Host& host : node.hosts) disks.push_back(std::exchange(host.disk, {}));
+  graves_.emplace(node.id, std::move(disks));
+  for (Host& host : node.hosts) host.at = {};
+  if (node.log) node.log->lose();
+  const ReplicaId next(ids_.rbegin()->first.value + 1);
+  note("node {} loses its disk: it is replica {} now", node.id.value, next.value);
+  node.id = next;
+  ids_.emplace(next, node.index);
+  node.rotten = node.refused = false;
+  ++node.life;
+  restart_later(node);
+}
+
+// What an operator does: a new replica learns, then takes the place of the one that is no more.
+void World::replace_dead() {
+  for (Node& node : nodes_)
+    if (node.refused && !beyond_) lose_disk(node);
+  for (uint32_t group = 0; group < recipe_.groups; ++group)
+    for (Node& node : nodes_) {
+      Host& host = node.hosts[group];
+      if (!node.up || !host.replica || host.replica->role() != Role::Leader) continue;
+      Config next = host.replica->config();
+      const auto gone = [&](ReplicaId id) { return graves_.contains(id); };
+      if (std::erase_if(next.learners, gone)) {
+        step(node, group, Reconfigure{.tag = 0, .next = next});
+        break;
+      }
+      const auto dead = std::ranges::find_if(next.voters, [&](const Config::Voter& each) { return gone(each.id); });
+      if (dead == next.voters.end()) break;
+      const ReplicaId fresh = nodes_[index_of(dead->id)].id;
+      if (next.is_voter(fresh)) {
+        next.voters.erase(dead);
+      } else if (next.is_learner(fresh)) {
+        std::erase(next.learners, fresh);
+        dead->id = fresh;
+      } else {
+        next.learners.push_back(fresh);
+      }
+      note("group {}: replica {} is to take a place that is empty", group, fresh.value);
+      step(node, group, Reconfigure{.tag = 0, .next = next});
+      break;
+    }
+}
+
+// More than can be borne: whatever is answered after it must be right all the same.
+void World::ruin() {
+  beyond_ = true;
+  note("a majority is damaged");
+  const uint64_t spared = fault_random_.below(recipe_.members);
+  const bool all = fault_random_.chance(0.3);
+  for (Node& node : nodes_) {
+    if (!node.up || (node.index == spared && !all)) continue;
+    const bool stops = fault_random_.chance(0.9);
+    if (stops) crash(node);
+    const bool rotten =
+        !node.log->rot(fault_random_.chance(0.3) ? NodeLog::Rot::Both : NodeLog::Rot::Log, disk_random_).empty();
+    node.rotten |= rotten;
+    if (stops) restart_later(node);
+  }
 }
 
 void World::reconfigure() {
@@ -825,7 +1270,7 @@ void World::reconfigure() {
     Host& host = node.hosts[group];
     if (!node.up || !host.replica || host.replica->role() != Role::Leader) continue;
     Config next = host.replica->config();
-    const ReplicaId some(1 + fault_random_.below(nodes_.size()));
+    const ReplicaId some = nodes_[fault_random_.below(nodes_.size())].id;
     const uint64_t kind = fault_random_.below(3);
     if (kind == 0 && next.is_voter(some) && next.voters.size() > (recipe_.damage_every_ns ? 3u : 2u)) {
       std::erase_if(next.voters, [&](const Config::Voter& voter) { return voter.id == some; });
@@ -858,49 +1303,30 @@ void World::start_faults() {
     scheduler_.after(fault_random_.exponential(mean) + 1, *loop);
   };
   const auto anyone = [this]() -> Node& { return nodes_[fault_random_.below(nodes_.size())]; };
-  const auto restart = [this](Node& node) {
-    const int64_t down = fault_random_.chance(0.3) ? 5'000'000 : fault_random_.exponential(recipe_.fault_mean_ns / 2);
-    scheduler_.after(down, [this, &node] {
-      if (node.up) return;
-      node.up = true;
-      note("node {} starts again", node.id.value);
-      for (uint32_t group = 0; group < recipe_.groups; ++group) boot(node, group);
-    });
-  };
   every(recipe_.partition_every_ns, [this] { partition(); });
-  every(recipe_.crash_every_ns, [this, anyone, restart] {
+  every(recipe_.crash_every_ns, [this, anyone] {
     Node& node = anyone();
     if (!node.up) return;
     crash(node);
-    restart(node);
+    restart_later(node);
   });
-  every(recipe_.blackout_every_ns, [this, restart] {
+  every(recipe_.blackout_every_ns, [this] {
     for (Node& node : nodes_)
       if (node.up) {
-        crash(node);
-        restart(node);
+        crash(node, NodeLog::End::PowerCut);
+        restart_later(node);
       }
   });
-  every(recipe_.damage_every_ns, [this, anyone, restart] {
-    // What can be tolerated: at any time one node has lost what it acknowledged, where the others are a quorum.
-    if (any_damaged()) return;
+  every(recipe_.damage_every_ns, [this] { damage(); });
+  every(recipe_.damage_every_ns ? 300'000'000 : 0, [this] { replace_dead(); });
+  every(recipe_.disk_error_every_ns, [this, anyone] {
+    if (Node& node = anyone(); node.log) node.log->fail_soon(disk_random_);
+  });
+  every(recipe_.disk_full_every_ns, [this, anyone] {
     Node& node = anyone();
-    for (uint32_t group = 0; group < recipe_.groups; ++group)
-      for (const Node& other : nodes_)
-        if (other.hosts[group].at.upto || other.index < recipe_.members)
-          for (const Config& config : other.hosts[group].at.configs)
-            if (config.is_voter(node.id) && config.voters.size() < 3) return;
-    if (!node.up) return;
-    crash(node);
-    for (Host& host : node.hosts) {
-      if (host.disk.records.empty()) continue;
-      auto victim = host.disk.records.begin();
-      std::advance(victim, fault_random_.below(host.disk.records.size()));
-      host.disk.records.erase(victim, fault_random_.chance(0.5) ? std::next(victim) : host.disk.records.end());
-      host.disk.damaged = true;
-    }
-    note("node {} lost records", node.id.value);
-    restart(node);
+    if (!node.log) return;
+    node.log->set_full(true);
+    scheduler_.after(fault_random_.exponential(recipe_.fault_mean_ns), [&node] { node.log->set_full(false); });
   });
   every(recipe_.pause_every_ns, [this, anyone] {
     Node& node = anyone();
@@ -924,7 +1350,8 @@ void World::start_faults() {
   every(recipe_.resign_every_ns, [this] {
     const auto group = static_cast<uint32_t>(fault_random_.below(recipe_.groups));
     for (Node& node : nodes_)
-      if (node.up && node.hosts[group].replica->role() == Role::Leader) return step(node, group, Resign{});
+      if (node.up && node.hosts[group].replica && node.hosts[group].replica->role() == Role::Leader)
+        return step(node, group, Resign{});
   });
   every(recipe_.reconfigure_every_ns, [this] { reconfigure(); });
 }
@@ -936,9 +1363,8 @@ void World::heal() {
   for (Node& node : nodes_) {
     node.slow_disk_until = 0;
     node.paused_until = std::min(node.paused_until, now());
-    if (node.up) continue;
-    node.up = true;
-    for (uint32_t group = 0; group < recipe_.groups; ++group) boot(node, group);
+    if (node.log) node.log->fail_no_more();
+    start(node);
   }
 }
 
@@ -952,12 +1378,14 @@ bool World::at_rest() {
         leader = &node;
     if (!leader && !recipe_.lease_reads)
       for (const Node& node : nodes_)
-        if (node.hosts[group].replica->role() == Role::Leader) leader = &node;
+        if (node.hosts[group].replica && node.hosts[group].replica->role() == Role::Leader) leader = &node;
     if (!leader) return false;
     const Config& config = leader->hosts[group].replica->config();
     const Slot last = chosen_[group].empty() ? Slot(0) : chosen_[group].rbegin()->first;
+    for (const Config::Voter& voter : config.voters)
+      if (graves_.contains(voter.id)) return false;
     for (const Node& node : nodes_)
-      if (config.is_voter(node.id) && node.hosts[group].at.upto < last) return false;
+      if (config.is_voter(node.id) && (!node.up || node.hosts[group].at.upto < last)) return false;
   }
   return true;
 }
@@ -1009,8 +1437,8 @@ void World::check_rest() {
   if (report_.messages != messages || !all_rest()) return violation("groups that rest are not quiet:" + states());
   // A node that leads, or that does not, is lost; only where the others of each group are enough.
   Node& victim = nodes_[rest_random_.below(nodes_.size())];
-  bool spared = rest_random_.chance(0.2), leads = false;
-  for (uint32_t group = 0; group < recipe_.groups; ++group) {
+  bool spared = rest_random_.chance(0.2) || !victim.up || victim.rotten, leads = false;
+  for (uint32_t group = 0; group < recipe_.groups && victim.up; ++group) {
     const Replica& replica = *victim.hosts[group].replica;
     leads |= replica.role() == Role::Leader;
     spared |= replica.config().is_voter(victim.id) && replica.config().voters.size() < 3;
@@ -1020,8 +1448,7 @@ void World::check_rest() {
     crash(victim);
     run_until(rest_random_.exponential(kSecond), [] { return false; });
     if (!leads && rest_random_.chance(0.5)) {
-      victim.up = true;
-      for (uint32_t group = 0; group < recipe_.groups; ++group) boot(victim, group);
+      start(victim);
       if (!run_until(10 * kSecond, [&] { return all_rest(); }))
         return violation("groups do not rest again when a member has restarted:" + states());
       if (report_.elections != elections) return violation("a member that restarts at rest makes an election");
@@ -1037,12 +1464,8 @@ void World::check_rest() {
   };
   run_until(60 * kSecond, served);
   for (size_t i = asked; i < requests_.size(); ++i)
-    if (requests_[i].open || report_.history[requests_[i].operation].outcome != Outcome::Ok)
-      return violation("a group that rests does not wake for a client:" + states());
-  if (!victim.up) {
-    victim.up = true;
-    for (uint32_t group = 0; group < recipe_.groups; ++group) boot(victim, group);
-  }
+    if (!requests_[i].answered) return violation("a group that rests does not wake for a client:" + states());
+  start(victim);
   if (!run_until(30 * kSecond, [&] { return at_rest() && all_rest(); }))
     violation("groups do not rest again:" + states());
 }
@@ -1060,12 +1483,14 @@ RunReport World::run() {
     node.id = ReplicaId(i + 1);
     node.clock_local = clock_random_.between(1, 1'000'000'000'000);
     node.rate = 1 + recipe_.clock_drift_ppm / 1e6 * (2 * clock_random_.unit() - 1);
+    node.up = false;
+    ids_.emplace(node.id, i);
+    if (recipe_.journal) node.log = std::make_unique<NodeLog>();
     node.hosts.resize(recipe_.groups);
     for (Host& host : node.hosts)
       if (i < recipe_.members) host.disk.snapshot.meta.configs = {first};
   }
-  for (Node& node : nodes_)
-    for (uint32_t group = 0; group < recipe_.groups; ++group) boot(node, group);
+  for (Node& node : nodes_) start(node);
   start_faults();
   for (uint64_t client = 1; client <= recipe_.clients; ++client)
     scheduler_.after(client_random_.exponential(recipe_.think_ns), [this, client] { client_start(client); });
@@ -1075,24 +1500,28 @@ RunReport World::run() {
     if (started_ < recipe_.operations) return true;
     return std::ranges::any_of(requests_, [](const Request& request) { return request.open; });
   };
-  while (report_.violation.empty() && busy() && now() < 600 * kSecond) scheduler_.step(now() + kSecond);
+  while (report_.violation.empty() && busy() && now() < 600 * kSecond) {
+    if (recipe_.ruin && !beyond_ && started_ > recipe_.operations / 2) ruin();
+    scheduler_.step(now() + kSecond);
+  }
   if (report_.violation.empty() && busy()) violation("clients are not served");
   heal();
   // Liveness: after the last fault everything comes to rest within a bound.
   const int64_t bound = now() + 30 * kSecond;
-  while (report_.violation.empty() && now() < bound && !at_rest()) {
+  while (report_.violation.empty() && now() < bound && !beyond_ && !at_rest()) {
+    if (!graves_.empty() || any_damaged()) replace_dead();
     const int64_t until = now() + kSecond / 10;
     while (scheduler_.step(until) && report_.violation.empty()) {
     }
   }
-  if (report_.violation.empty() && !at_rest()) {
+  if (report_.violation.empty() && !beyond_ && !at_rest()) {
     std::string states;
     for (const Node& node : nodes_)
-      for (uint32_t group = 0; group < recipe_.groups; ++group)
+      for (uint32_t group = 0; group < recipe_.groups && node.up; ++group)
         states += fmt::format("\n  group {} {}", group, node.hosts[group].replica->describe());
     violation("not at rest 30 s after the last fault:" + states);
   }
-  if (report_.violation.empty() && recipe_.rest_after_ns) check_rest();
+  if (report_.violation.empty() && recipe_.rest_after_ns && !beyond_) check_rest();
   report_.events = scheduler_.events();
   report_.virtual_ns = now();
   if (report_.violation.empty()) {
@@ -1103,13 +1532,15 @@ RunReport World::run() {
       violation(fmt::format("history of key {} is not linearizable", checked->violating_keys[0]));
     else if (checked->verdict == Verdict::Unknown)
       violation("history undecided");
+    else if (const std::string stale = check_fencing(report_.history, fenced_); !stale.empty())
+      violation(stale);
   }
   return std::move(report_);
 }
 
 }  // namespace
 
-Recipe Recipe::draw(uint64_t seed, uint32_t members) {
+Recipe Recipe::draw(uint64_t seed, uint32_t members, Storage storage) {
   Random random(seed, "recipe");
   Recipe recipe;
   recipe.members = members;
@@ -1146,16 +1577,42 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members) {
     recipe.rest_after_ns = 20'000'000 + static_cast<int64_t>(random.below(400'000'000));
     if (random.chance(0.5)) recipe.think_ns = 400'000'000;
   }
+  if (storage == Storage::Mixed && Random(seed, "storage").chance(0.25)) recipe.use_journal(seed);
   return recipe;
+}
+
+void Recipe::use_journal(uint64_t seed) {
+  Random random(seed, "journal");
+  journal = true;
+  const auto every = [&](double chance) -> int64_t {
+    return random.chance(chance) ? 100'000'000 + static_cast<int64_t>(random.below(2'000'000'000)) : 0;
+  };
+  disk_error_every_ns = every(0.3);
+  disk_full_every_ns = every(0.2);
+  if (!damage_every_ns) damage_every_ns = every(0.3);
+  ruin = random.chance(0.05);
 }
 
 void Recipe::clocks_beyond_bound() {
   lease_reads = true;
   clock_error_ppm = 10'000;
   clock_drift_ppm = 400'000;
-  partition_every_ns = rate_every_ns = 300'000'000;
-  think_ns = 1'000'000;
+  partition_every_ns = 1'500'000'000;
+  rate_every_ns = 300'000'000;
+  think_ns = 10'000'000;
+  operations = 1500;
   keys = 1;
+  locks = 0;
+  // Nothing but leaders that are cut off and do not know for how long.
+  loss = duplicate = slow_message = 0;
+  crash_every_ns = pause_every_ns = slow_disk_every_ns = resign_every_ns = reconfigure_every_ns = 0;
+  damage_every_ns = blackout_every_ns = disk_error_every_ns = disk_full_every_ns = rest_after_ns = 0;
+  journal = ruin = false;
+  delay_mean_ns = sync_mean_ns = 300'000;
+  fault_mean_ns = 1'000'000'000;
+  grant_ns = 500'000'000;
+  groups = 1;
+  clients = 8;
 }
 
 RunReport run_cluster(const Recipe& recipe, uint64_t seed, Trace trace) { return World(recipe, seed, trace).run(); }

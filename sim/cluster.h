@@ -10,6 +10,8 @@
 
 namespace hailstone::sim {
 
+enum class Storage : uint8_t { Modelled, Mixed };
+
 /// What a run is made of. Times in nanoseconds of virtual time, rates as mean time between events; 0 switches one off.
 struct Recipe {
   uint32_t members = 3;  // voters at the start
@@ -17,6 +19,7 @@ struct Recipe {
   uint32_t groups = 2;
   uint32_t clients = 4;
   uint32_t keys = 3;         // of each group
+  uint32_t locks = 1;        // of each group, each with a register that it guards
   uint64_t operations = 60;  // of all clients together; then faults end and all must come to rest
   int64_t think_ns = 20'000'000;
   int64_t client_timeout_ns = 800'000'000;
@@ -38,16 +41,25 @@ struct Recipe {
   int64_t resign_every_ns = 0, reconfigure_every_ns = 0, damage_every_ns = 0, blackout_every_ns = 0;
   int64_t fault_mean_ns = 1'000'000'000;  // how long each lasts
 
+  /// Each node has a real log (replica::Journal) on a simulated disk. Otherwise storage is modelled, which is faster.
+  bool journal = false;
+  int64_t disk_error_every_ns = 0, disk_full_every_ns = 0;  // with a real log only
+  /// Halfway, more logs are damaged than can be borne: from then on nobody need be served, but never wrongly.
+  bool ruin = false;
+
   /// A mix drawn from the seed: each fault on or off, and how often.
-  static Recipe draw(uint64_t seed, uint32_t members);
+  static Recipe draw(uint64_t seed, uint32_t members, Storage storage = Storage::Mixed);
   /// Leases under clocks that are no clocks, and readers who would notice: the control.
   void clocks_beyond_bound();
+  /// With real logs, and what can befall them, drawn from the seed.
+  void use_journal(uint64_t seed);
 };
 
 struct RunReport {
   std::string violation;  // empty: none
   uint64_t operations = 0, unknown = 0, reads_local = 0, slots = 0, elections = 0, crashes = 0, events = 0,
            messages = 0;
+  uint64_t grants = 0, fenced = 0;  // of locks; writes of former holders that were refused
   int64_t virtual_ns = 0;
   uint64_t trace_hash = 0;  // of everything that happened
   History history;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Plants one bug after another in the consensus core and runs the simulator on each: a bug that no seed finds fails.
+"""Plants one bug after another in the consensus core and in its log, and runs the simulator on each: a bug that no seed finds fails.
 
     python3 sim/mutants.py [--build build/release] [--only NAME] [--jobs 2]
 
-Each mutant replaces a piece of text in one source file of src/paxos; that file is compiled and linked before the clean library,
+Each mutant replaces a piece of text in one source file (of src/paxos, if no folder is named); that file is compiled and linked before the clean library,
 so that nothing else is built twice. A piece that is not there (any more) fails too: the table below must follow the code.
 """
 import argparse
@@ -71,6 +71,30 @@ MUTANTS = {
     "pending-config-ignored": ("election.cc", "  if (!all_quorums(pending, &Config::phase1_quorum, has)) return;\n  lead", "  lead", "a configuration that may be chosen is not asked"),
 }
 
+# The same for what is below the core: these need real logs to be seen.
+STORAGE = {
+    "journal-forgets-sync": ("src/replica/journal.cc", "  TRY_DO(log_->sync());\n  durable_", "  durable_", "a sync of the journal is none"),
+    "log-forgets-sync": ("src/log/log.cc", "  TRY_DO(sticky(file_->write_at(offset_, batch)));\n  TRY_DO(sticky(file_->sync()));", "  TRY_DO(sticky(file_->write_at(offset_, batch)));", "a batch is acknowledged when it is written"),
+    "segment-named-before-durable": ("src/log/log.cc", "    TRY_DO(file_->sync());\n    TRY_DO(disk_.rename(spare_.path(), path_of(number)));", "    TRY_DO(disk_.rename(spare_.path(), path_of(number)));", "a segment has its name before its header is durable"),
+    "segment-name-not-synced": ("src/log/log.cc", "    TRY_DO(disk_.sync_directory(options_.directory));\n    TRY(const uint64_t bytes, file_->size());", "    TRY(const uint64_t bytes, file_->size());", "a crash can lose the name of a segment, and all in it"),
+    "tail-not-written-again": ("src/log/log.cc", "  TRY_DO(file_->write_at(scan.last_offset, tail));\n  return file_->sync();", "  return file_->sync();", "what the page cache shows after a failed sync is taken for durable"),
+    "cuts-at-bad-checksum": ("src/log/segment.cc", "ends(Ending::Damaged, \"all its sectors were written", "ends(Ending::Torn, \"all its sectors were written", "a damaged batch is cut like a torn one"),
+    "cuts-before-later-batch": ("src/log/segment.cc", "ends(Ending::Damaged, fmt::format(\"not intact, but", "ends(Ending::Torn, fmt::format(\"not intact, but", "damage in the middle is cut, and all that follows"),
+    "damage-without-blindness": ("src/replica/journal.cc", "encode({.group = id, .blind = true}, {})", "encode({.group = id}, {})", "a group that lost records does not know it"),
+    "group-not-named": ("src/replica/journal.cc", "  promises_changed_ |= fresh;", "  (void)fresh;", "a group all of whose entries are lost is forgotten"),
+    "promises-copy-ignored": ("src/replica/journal.cc", "    group.hard.promised = std::max(group.hard.promised, promised);\n  }", "    (void)group;\n  }", "a promise in a damaged batch is lost"),
+    "promise-in-one-place": ("src/replica/journal.cc", "  return keep_promises_twice();\n}", "  return save_changed_promises();\n}", "a promise that only the copy has stays there alone"),
+    "floor-lost": ("src/replica/journal.cc", "    group.floor = *entry.floor;", "    (void)entry;", "records that a snapshot replaced are served again"),
+    "floor-not-set-at-boot": ("src/replica/journal_boot.cc", "  if (!trusted && at.upto > kept.floor) TRY_DO(journal.append_floor(id, at.upto));", "", "after a crash between snapshot and floor the log serves what was never chosen"),
+    "stale-record-applied": ("src/replica/journal_boot.cc", "  if (!kept.blind) {", "  {", "a superseded record that damage brought to light is applied"),
+    "older-record-counts": ("src/replica/journal.cc", "  move(group.positions[slot.value - group.first.value], position);", "  if (auto& at = group.positions[slot.value - group.first.value]; at == 0) move(at, position);", "of two records of a slot the older one is read"),
+    "trims-what-is-needed": ("src/replica/journal.cc", "  return log_->trim(Slot(std::min(needed - 1, durable_)));", "  (void)needed;\n  return log_->trim(Slot(durable_));", "segments go that groups still need"),
+    "healed-too-early": ("src/replica/journal.cc", "  if (entry.healed) {", "  if (entry.healed || !entry.records.empty()) {", "the first record that comes again heals"),
+    "snapshot-taken-too-early": ("sim/cluster.cc", "  host.flushing = true;", "  host.flushing = true;\n  scheduler_.after(0, [this, &node, group, upto = host.at.upto, life = node.life] {\n    if (node.life == life) step(node, group, SnapshotTaken{.upto = upto});\n  });", "the log is trimmed past what the database has flushed"),
+    "fence-ignored": ("sim/machine.cc", "lock.holder == 0 || lock.sequencer != command.sequencer;\n    }", "false && lock.holder == 0;\n    }", "a former holder of a lock still writes"),
+}
+MUTANTS.update(STORAGE)
+
 
 def compile_commands(build):
     return {entry["file"]: entry for entry in json.loads((build / "compile_commands.json").read_text())}
@@ -78,7 +102,7 @@ def compile_commands(build):
 
 def try_mutant(name, build, commands, place, seeds):
     file, piece, replacement, what = MUTANTS[name]
-    source = ROOT / "src/paxos" / file
+    source = ROOT / (file if "/" in file else f"src/paxos/{file}")
     text = source.read_text()
     # However it is laid out: the formatter may break lines elsewhere tomorrow.
     pattern = r"\s+".join(map(re.escape, piece.split()))
@@ -101,11 +125,11 @@ def try_mutant(name, build, commands, place, seeds):
         return name, "does not compile:\n" + done.stderr[-2000:], None
     program = place / name
     link = [words[0], "-fuse-ld=lld-19", "-o", str(program), str(place / "main.o"), str(place / f"{name}.o"), str(build / "sim/libhailstone_sim.a"),
-            str(build / "src/paxos/libhailstone_paxos.a"), str(build / "src/base/libhailstone_base.a"), "-lfmt", "-lxxhash", "-lisal", "-lcrypto", "-lpthread"]
+            *(str(build / f"src/{module}/libhailstone_{module}.a") for module in ("replica", "log", "disk", "paxos", "base")), "-lfmt", "-lxxhash", "-lisal", "-lcrypto", "-lpthread"]
     done = subprocess.run(link, capture_output=True, text=True)
     if done.returncode:
         return name, "does not link:\n" + done.stderr[-2000:], None
-    done = subprocess.run([program, "--seed", "1", "--count", str(seeds)], capture_output=True, text=True, timeout=3000)
+    done = subprocess.run([program, "--seed", "1", "--count", str(seeds), "--storage", "journal" if name in STORAGE else "model"], capture_output=True, text=True, timeout=3000)
     said = (done.stdout + done.stderr).strip().splitlines()
     if done.returncode == 0:
         return name, f"SURVIVES {seeds} seeds: {what}", None
@@ -116,13 +140,13 @@ def try_mutant(name, build, commands, place, seeds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/release")
-    parser.add_argument("--only")
+    parser.add_argument("--only", help="one of them, or 'storage': all of the log's")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=20000)
     options = parser.parse_args()
     build = (ROOT / options.build).resolve()
     commands = compile_commands(build)
-    names = [options.only] if options.only else list(MUTANTS)
+    names = list(STORAGE) if options.only == "storage" else [options.only] if options.only else list(MUTANTS)
     bad = 0
     with tempfile.TemporaryDirectory() as temporary:
         place = pathlib.Path(temporary)

@@ -110,6 +110,7 @@ int run(const std::vector<std::string>& arguments, Environment& environment, con
   add_channel_commands(app, commands);
   add_key_commands(app, commands);
   add_upkeep_commands(app, commands);
+  add_log_commands(app, commands);
   app.footer(kFooter + exit_code_table());  // after the commands, which would inherit it
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 takes them

@@ -65,7 +65,7 @@ TEST(Feed, AnyBytesMakeWellFormedXml) {
         .number = ReleaseNumber(1), .time = {}, .author = author, .message = message, .links = {}};
     const Bytes xml = atom_feed(example(), {&release, 1});
     pugi::xml_document document;
-    RC_ASSERT(document.load_buffer(xml.data(), xml.size()));
+    RC_ASSERT(document.load_buffer(xml.data(), xml.size(), pugi::parse_default | pugi::parse_ws_pcdata_single));
     RC_ASSERT(valid_utf8(xml));
     if (valid_utf8(message) &&
         message.find_first_of(ByteView("\0\1\2\3\4\5\6\7\x8\xb\xc\xe\xf\x10", 14)) == Bytes::npos && !message.empty() &&

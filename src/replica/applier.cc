@@ -312,6 +312,7 @@ void Applier::stop(Stop how) {
     stop_ = how;
     wake_.notify_all();
     idle_.wait(hold, [&] { return !running_; });
+    stop_ = Stop::Abandon;  // a flush that ends from here on starts nothing
   }
   finish(how);
 }

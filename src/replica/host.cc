@@ -128,8 +128,6 @@ class HostImpl final : public Host, public Driver {
   Logger& logger_;
   std::unique_ptr<Journal> journal_;                        // the log's thread only, once started
   std::map<GroupId, std::unique_ptr<HostedGroup>> groups_;  // unchanged once started
-  Workers apply_, bulk_;                                    // end before the groups do
-  std::unique_ptr<LogWriter> log_;
 
   std::mutex mutex_;  // what other threads bring for the host's; guards the block below
   std::condition_variable wake_, changed_;
@@ -150,6 +148,9 @@ class HostImpl final : public Host, public Driver {
   std::set<std::pair<Time, HostedGroup*>> wakeups_;
   bool log_failed_ = false;
   Time drain_until_ = paxos::kNever;  // stopping: until then for somebody else to lead
+
+  Workers apply_, bulk_;  // end before the groups do, and before what they bring things to
+  std::unique_ptr<LogWriter> log_;
 
   std::mutex stop_mutex_;
   std::thread thread_;
@@ -378,13 +379,11 @@ GroupStatus HostImpl::status(GroupId id) {
                       .config = replica.config(),
                       .description = replica.describe()});
   };
-  {
-    const std::lock_guard once(stop_mutex_);
-    if (!thread_.joinable())
-      look();
-    else
-      post(look);
-  }
+  const std::lock_guard once(stop_mutex_);  // until it is answered: a host that stops would answer no more
+  if (thread_.joinable())
+    post(look);
+  else
+    look();
   return answer.get_future().get();
 }
 

@@ -1,6 +1,7 @@
 """Flipped bytes in the log and in the databases of real register nodes. Of a minority: found, given again by the others, never served,
 nothing acknowledged lost. Of a majority: nothing is answered on a guess, and what is damaged is named."""
 import contextlib
+import os
 import pathlib
 import random
 import re
@@ -172,7 +173,8 @@ def majority(cluster, contents, rng):
 
 def run(quick=False):
     build()
-    rng = random.Random(11)
+    seed = int(os.environ.get("HAILSTONE_SEED", 11))
+    rng = random.Random(seed)
     with workspace() as base, Cluster(base / "cluster", options=OPTIONS) as cluster:
         contents = Contents()
         contents.write(cluster, 1500)
@@ -187,8 +189,8 @@ def run(quick=False):
             contents.check(cluster, i)
         majorities = 1 if quick else 5
         for _ in range(majorities):
+            contents.write(cluster, 300)  # a log that was trimmed just now has nothing to be damaged
             majority(cluster, contents, rng)
-            contents.write(cluster, 100)
         found = sum(sum(each) for each in tally.values())
     assert found >= count // 5, f"only {found} of {count} damages were noticed: the test does not hit"
     return (f"{count} flipped bytes ({', '.join(f'{len(v)} {k}' for k, v in sorted(tally.items()))}), {found} noticed and mended, no wrong "

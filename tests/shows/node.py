@@ -24,12 +24,17 @@ def free_port():
 
 @contextlib.contextmanager
 def workspace(keep=False):
-    """A directory on the same disk as the build, removed at the end."""
+    """A directory on the same disk as the build, removed at the end; kept after a failure if HAILSTONE_KEEP is set."""
     base = ROOT / "build" / "show"
     base.mkdir(parents=True, exist_ok=True)
     path = pathlib.Path(tempfile.mkdtemp(dir=base))
     try:
         yield path
+    except BaseException:
+        keep = keep or bool(os.environ.get("HAILSTONE_KEEP"))
+        if keep:
+            print(f"  kept: {path}", flush=True)
+        raise
     finally:
         if not keep:
             shutil.rmtree(path, ignore_errors=True)

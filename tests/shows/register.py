@@ -119,9 +119,12 @@ class Cluster:
         self.wait_for_leader()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         for i in range(self.count):
             self.end(i)
+            if kind:
+                lines = (self.directory / f"log-{i}").read_text(errors="replace").splitlines()
+                print(f"  node {i + 1} said last:", *lines[-12:], sep="\n    ", flush=True)
         if self.isolated:
             for i in range(self.count):
                 subprocess.run(["ip", "netns", "del", f"{self.tag}n{i}"], stderr=subprocess.DEVNULL)

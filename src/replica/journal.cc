@@ -290,6 +290,8 @@ Result<void> LogJournal::recover() {
     return {};
   }));
   durable_ = log_->last().value;
+  if (!promises && durable_ > 0)
+    logger_.warn("promises_damaged", {{"what", promises.error().message}, {"now", "written again from the log"}});
   return keep_promises_twice();
 }
 

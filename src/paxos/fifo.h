@@ -15,6 +15,7 @@ class Fifo {
   size_t size() const { return items_.size() - first_; }
   T& front() { return items_[first_]; }
   T& back() { return items_.back(); }
+  T& operator[](size_t i) { return items_[first_ + i]; }
   const T& operator[](size_t i) const { return items_[first_ + i]; }
   auto begin() { return items_.begin() + static_cast<std::ptrdiff_t>(first_); }
   auto end() { return items_.end(); }
@@ -24,6 +25,14 @@ class Fifo {
   void push_back(T item) {
     if (items_.size() == items_.capacity() && first_ * 2 >= items_.size()) compact();
     items_.push_back(std::move(item));
+  }
+  void push_front(T item) {
+    if (first_ == 0) {
+      const size_t room = items_.size() + 1;
+      items_.insert(items_.begin(), room, T());
+      first_ = room;
+    }
+    items_[--first_] = std::move(item);
   }
   void pop_front() {
     if (++first_ == items_.size()) clear();

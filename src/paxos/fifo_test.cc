@@ -19,6 +19,9 @@ RC_GTEST_PROP(Fifo, AgreesWithADeque, (const std::vector<uint8_t>& steps)) {
     } else if (step < 120 && !model.empty()) {
       fifo.pop_front();
       model.pop_front();
+    } else if (step < 160) {
+      fifo.push_front(++next);
+      model.push_front(next);
     } else {
       fifo.push_back(++next);
       model.push_back(next);

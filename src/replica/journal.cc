@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "base/check.h"
+#include "paxos/fifo.h"
 #include "replica/journal_entry.h"
 
 namespace hailstone::replica {
@@ -67,8 +67,8 @@ class LogJournal final : public Journal {
     bool blind = false;
     uint64_t blind_position = 0;
     Slot trimmed;
-    Slot first{1};                   // of positions
-    std::deque<uint64_t> positions;  // by slot; 0: not held
+    Slot first{1};                    // of positions
+    paxos::Fifo<uint64_t> positions;  // by slot; 0: not held
   };
 
   Result<void> append_entry(const JournalEntry& entry, std::span<const Record> records);

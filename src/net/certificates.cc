@@ -9,6 +9,8 @@
 
 #include <memory>
 
+#include "net/tls.h"
+
 namespace hailstone::net {
 namespace {
 
@@ -71,6 +73,36 @@ Result<Certified> as_pem(X509* certificate, EVP_PKEY* key) {
   return Certified{text_of(first.get()), text_of(second.get())};
 }
 
+/// `purposes` of RFC 5280 §4.2.1.12; `other_name` as OpenSSL writes it, or empty.
+Result<Certified> issue(const Certified& authority, const std::string& name, const char* purposes,
+                        const std::string& other_name, int days) {
+  ERR_clear_error();
+  const Text certificate_text(
+      BIO_new_mem_buf(authority.certificate.data(), static_cast<int>(authority.certificate.size())));
+  const Text key_text(BIO_new_mem_buf(authority.key.data(), static_cast<int>(authority.key.size())));
+  const Certificate issuer(PEM_read_bio_X509(certificate_text.get(), nullptr, nullptr, nullptr));
+  if (issuer == nullptr) return openssl_failed("authority certificate");
+  const Key issuer_key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
+  if (issuer_key == nullptr) return openssl_failed("authority key");
+  if (X509_check_private_key(issuer.get(), issuer_key.get()) != 1)
+    return openssl_failed("authority key does not belong to the certificate");
+
+  const Key key(EVP_EC_gen("P-256"));
+  if (key == nullptr) return openssl_failed("key");
+  const Certificate certificate = blank(key.get(), name, days);
+  if (certificate == nullptr) return openssl_failed("certificate");
+  X509* x = certificate.get();
+  X509_set_issuer_name(x, X509_get_subject_name(issuer.get()));
+  if (!extend(x, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") ||
+      !extend(x, issuer.get(), NID_key_usage, "critical,digitalSignature") ||
+      !extend(x, issuer.get(), NID_ext_key_usage, purposes) ||
+      (!other_name.empty() && !extend(x, issuer.get(), NID_subject_alt_name, other_name)) ||
+      !extend(x, issuer.get(), NID_authority_key_identifier, "keyid") ||
+      X509_sign(x, issuer_key.get(), EVP_sha256()) == 0)
+    return openssl_failed("certificate");
+  return as_pem(x, key.get());
+}
+
 }  // namespace
 
 Result<Certified> make_authority(const std::string& name, int days) {
@@ -89,32 +121,16 @@ Result<Certified> make_authority(const std::string& name, int days) {
 }
 
 Result<Certified> make_node_certificate(const Certified& authority, NodeId id, int days) {
-  ERR_clear_error();
-  const Text certificate_text(
-      BIO_new_mem_buf(authority.certificate.data(), static_cast<int>(authority.certificate.size())));
-  const Text key_text(BIO_new_mem_buf(authority.key.data(), static_cast<int>(authority.key.size())));
-  const Certificate issuer(PEM_read_bio_X509(certificate_text.get(), nullptr, nullptr, nullptr));
-  if (issuer == nullptr) return openssl_failed("authority certificate");
-  const Key issuer_key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
-  if (issuer_key == nullptr) return openssl_failed("authority key");
-  if (X509_check_private_key(issuer.get(), issuer_key.get()) != 1)
-    return openssl_failed("authority key does not belong to the certificate");
-
   const std::string name = node_name(id);
-  const Key key(EVP_EC_gen("P-256"));
-  if (key == nullptr) return openssl_failed("node key");
-  const Certificate certificate = blank(key.get(), name, days);
-  if (certificate == nullptr) return openssl_failed("node certificate");
-  X509* x = certificate.get();
-  X509_set_issuer_name(x, X509_get_subject_name(issuer.get()));
-  if (!extend(x, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") ||
-      !extend(x, issuer.get(), NID_key_usage, "critical,digitalSignature") ||
-      !extend(x, issuer.get(), NID_ext_key_usage, "serverAuth,clientAuth") ||
-      !extend(x, issuer.get(), NID_subject_alt_name, "DNS:" + name) ||
-      !extend(x, issuer.get(), NID_authority_key_identifier, "keyid") ||
-      X509_sign(x, issuer_key.get(), EVP_sha256()) == 0)
-    return openssl_failed("node certificate");
-  return as_pem(x, key.get());
+  return issue(authority, name, "serverAuth,clientAuth", "DNS:" + name, days);
+}
+
+Result<Certified> make_client_certificate(const Certified& authority, const std::string& principal, int days) {
+  if (const std::string problem = problem_of_principal(principal); !problem.empty())
+    return fail(Code::Invalid, problem);
+  if (is_node_name(principal))
+    return fail(Code::Invalid, fmt::format("principal '{}': a node's name; give it a node's certificate", principal));
+  return issue(authority, principal, "clientAuth", "", days);
 }
 
 }  // namespace hailstone::net

@@ -1,4 +1,4 @@
-// Makes a cell's certificate authority and the certificates of its nodes.
+// Makes a cell's certificate authority and the certificates of its nodes and clients.
 #pragma once
 
 #include <string>
@@ -19,5 +19,8 @@ Result<Certified> make_authority(const std::string& name, int days = 3650);
 /// A node's certificate, good for both ends of a connection; its name is node_name(id). Invalid when the authority's
 /// texts won't do.
 Result<Certified> make_node_certificate(const Certified& authority, NodeId id, int days = 825);
+/// A client's certificate, good for dialling only. Invalid, too, when `principal` is none (problem_of_principal), or a
+/// node's name.
+Result<Certified> make_client_certificate(const Certified& authority, const std::string& principal, int days = 825);
 
 }  // namespace hailstone::net

@@ -39,7 +39,7 @@ Bytes encode_frame(FrameType type, uint8_t channel, ByteView payload) {
   return out.append(header, sizeof header).append(payload);
 }
 
-Result<size_t> read_frame(ByteView input, FrameView& frame) {
+Result<size_t> read_frame(ByteView input, FrameView& frame, size_t payload_bytes_max) {
   if (input.size() < kFrameHeaderBytes) return 0;
   Decoder in(input);
   const uint32_t length = in.u32();
@@ -50,8 +50,8 @@ Result<size_t> read_frame(ByteView input, FrameView& frame) {
   const uint32_t payload_crc = in.u32();
   if (const uint32_t crc = crc32c(input.substr(0, 8)); crc != head_crc)
     return fail(Code::Corrupt, fmt::format("frame header: crc {:x} != {:x}", crc, head_crc));
-  if (length > kPayloadBytesMax)
-    return fail(Code::Unsupported, fmt::format("frame of {} bytes, at most {}", length, kPayloadBytesMax));
+  if (length > payload_bytes_max)
+    return fail(Code::Unsupported, fmt::format("frame of {} bytes, at most {}", length, payload_bytes_max));
   if (type < static_cast<uint8_t>(FrameType::Data) || type > static_cast<uint8_t>(FrameType::Pong) || reserved != 0)
     return fail(Code::Unsupported, fmt::format("frame of type {}, reserved {}", type, reserved));
   if (type != static_cast<uint8_t>(FrameType::Data) && length > kPingBytesMax)

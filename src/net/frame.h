@@ -32,8 +32,8 @@ struct FrameView {
   ByteView payload;  // of the input
 };
 /// Reads the frame that `input` begins with. Its length, or 0: not all of it is there yet. Corrupt: what follows can't
-/// be made sense of; Unsupported: made by a later program.
-Result<size_t> read_frame(ByteView input, FrameView& frame);
+/// be made sense of; Unsupported: made by a later program, or with a longer payload than is taken here.
+Result<size_t> read_frame(ByteView input, FrameView& frame, size_t payload_bytes_max = kPayloadBytesMax);
 
 // ---- hellos: the first thing either side says ----
 

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::deferred);
 constexpr size_t kInputBytes = 64u << 10;
+constexpr size_t kInputBytesMin = 128;
 constexpr size_t kInputKeptBytes = 1u << 20;  // a larger buffer goes back when it is empty
 constexpr size_t kPiecesPerWrite = 64;
 // A peer on the same machine may drain as fast as we write: others get their turn after as much.
@@ -30,41 +32,54 @@ Error errno_error(const char* what) { return {Code::Io, fmt::format("{}: {}", wh
 
 }  // namespace
 
+void InputBuffer::reserve(size_t bytes, size_t capacity_min) {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (capacity_ - end_ >= bytes) return;
+  const size_t kept = end_ - begin_;
+  const size_t doubled = kept > capacity_ / 2 ? 2 * capacity_ : capacity_;
+  const size_t wanted = std::max({capacity_min, doubled, std::bit_ceil(kept + bytes)});
+  if (wanted > capacity_) {
+    auto fresh = std::make_unique_for_overwrite<char[]>(wanted);
+    if (kept > 0) std::memcpy(fresh.get(), data_.get() + begin_, kept);
+    data_ = std::move(fresh);
+    capacity_ = wanted;
+  } else {
+    std::memmove(data_.get(), data_.get() + begin_, kept);
+  }
+  begin_ = 0;
+  end_ = kept;
+}
+
 char* InputBuffer::room(size_t& bytes) {
-  if (begin_ == end_) {
-    begin_ = end_ = 0;
-    if (capacity_ > kInputKeptBytes) {
-      data_.reset();
-      capacity_ = 0;
-    }
-  }
-  if (capacity_ - end_ < kInputBytes / 4) {
-    // Doubled only when it is full of what is unparsed: the copying is paid for by what has arrived.
-    const size_t kept = end_ - begin_;
-    const size_t wanted = std::max(kInputBytes, kept > capacity_ / 2 ? 2 * capacity_ : capacity_);
-    auto fresh = wanted == capacity_ ? std::unique_ptr<char[]>() : std::make_unique_for_overwrite<char[]>(wanted);
-    if (fresh != nullptr) {
-      if (kept > 0) std::memcpy(fresh.get(), data_.get() + begin_, kept);
-      data_ = std::move(fresh);
-      capacity_ = wanted;
-    } else {
-      std::memmove(data_.get(), data_.get() + begin_, kept);
-    }
-    begin_ = 0;
-    end_ = kept;
-  }
+  if (capacity_ > kInputKeptBytes) trim();
+  reserve(kInputBytes / 4, kInputBytes);
   bytes = capacity_ - end_;
   return data_.get() + end_;
 }
 
-Link::Link(Socket socket, const TlsContext* tls, Side side, char* scratch)
+void InputBuffer::append(ByteView bytes) {
+  reserve(bytes.size(), kInputBytesMin);
+  std::memcpy(data_.get() + end_, bytes.data(), bytes.size());
+  end_ += bytes.size();
+}
+
+void InputBuffer::trim() {
+  if (begin_ != end_) return;
+  data_.reset();
+  capacity_ = begin_ = end_ = 0;
+}
+
+Link::Link(Socket socket, const TlsContext* tls, Side side, char* scratch, Idle idle)
     : received_at(SteadyClock::now()),
       drained_at(received_at),
       pinged_at(received_at),
       socket_(std::move(socket)),
       side_(side),
-      scratch_(scratch) {
-  if (tls != nullptr) tls_ = std::make_unique<TlsSession>(*tls, side);
+      scratch_(scratch),
+      idle_(idle) {
+  if (tls == nullptr) return;
+  tls_ = std::make_unique<TlsSession>(*tls, side);
+  if (idle == Idle::FreesBuffers) tls_->free_idle_buffers();
 }
 
 Link::~Link() { drop_output(); }
@@ -119,30 +134,32 @@ Task<Result<void>> Link::handshake() {
 }
 
 Task<Result<void>> Link::receive() {
+  const bool frees = idle_ == Idle::FreesBuffers;
   while (true) {
     size_t room = kScratchBytes;
     if (reason_) co_return std::unexpected(*reason_);
     if (tls_ != nullptr && handshaken_) {
-      char* out = input_.room(room);
+      char* out = frees ? scratch_ : input_.room(room);
       const auto count = tls_->read(out, room);
       if (!count) co_return std::unexpected(count.error());
       if (*count > 0) {
-        input_.received(*count);
+        take_input(out, *count);
         co_return Result<void>();
       }
     }
+    if (frees) input_.trim();
     const auto [error] = co_await socket_.async_wait(Socket::wait_read, kAwait);
     if (reason_) co_return std::unexpected(*reason_);
     if (error) co_return fail(Code::Io, error.message());
     room = kScratchBytes;
-    char* out = tls_ != nullptr ? scratch_ : input_.room(room);
+    char* out = tls_ != nullptr || frees ? scratch_ : input_.room(room);
     const ssize_t count = ::recv(socket_.native_handle(), out, room, MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (count < 0) co_return std::unexpected(errno_error("receive"));
     if (count == 0) co_return fail(Code::Unavailable, "closed by the peer");
     received_at = SteadyClock::now();
     if (tls_ == nullptr) {
-      input_.received(static_cast<size_t>(count));
+      take_input(out, static_cast<size_t>(count));
       co_return Result<void>();
     }
     tls_->feed({scratch_, static_cast<size_t>(count)});
@@ -150,7 +167,21 @@ Task<Result<void>> Link::receive() {
   }
 }
 
+void Link::take_input(const char* bytes, size_t count) {
+  if (idle_ == Idle::FreesBuffers) {
+    input_.append({bytes, count});
+  } else {
+    input_.received(count);
+  }
+}
+
 void Link::flush() {
+  const uint64_t before = written_;
+  write_turn();
+  if (written_ != before && !reason_ && on_written_) on_written_();
+}
+
+void Link::write_turn() {
   if (blocked_ || reason_) return;
   size_t turn = 0;
   while (turn < kTurnBytesMax) {
@@ -163,6 +194,7 @@ void Link::flush() {
       return close(errno_error("send"));
     }
     turn += static_cast<size_t>(count);
+    written_ += static_cast<size_t>(count);
   }
   asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush(); });
 }

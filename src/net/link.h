@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -21,8 +22,14 @@ class InputBuffer {
   /// Room for at least a byte; where, and how much.
   char* room(size_t& bytes);
   void received(size_t bytes) { end_ += bytes; }
+  void append(ByteView bytes);
+  /// Gives the memory back when nothing is in it.
+  void trim();
 
  private:
+  /// Doubles the memory only when it is full of what is unparsed: the copying is paid for by what has arrived.
+  void reserve(size_t bytes, size_t capacity_min);
+
   std::unique_ptr<char[]> data_;
   size_t capacity_ = 0, begin_ = 0, end_ = 0;
 };
@@ -32,7 +39,9 @@ class Link : public std::enable_shared_from_this<Link> {
  public:
   /// `tls` may be null: plain. `scratch` is the loop's: memory for kScratchBytes, used within calls only.
   static constexpr size_t kScratchBytes = 64u << 10;
-  Link(Socket socket, const TlsContext* tls, Side side, char* scratch);
+  /// What it keeps while nothing is under way: buffers for the next burst, or as little as can be.
+  enum class Idle : uint8_t { KeepsBuffers, FreesBuffers };
+  Link(Socket socket, const TlsContext* tls, Side side, char* scratch, Idle idle = Idle::KeepsBuffers);
   ~Link();
 
   Socket& socket() { return socket_; }
@@ -56,6 +65,8 @@ class Link : public std::enable_shared_from_this<Link> {
 
   /// Its frames go out from now on, and are settled there.
   void attach(std::shared_ptr<Outbox> outbox) { outbox_ = std::move(outbox); }
+  /// Called after each write that the kernel took some of.
+  void on_written(std::function<void()> call) { on_written_ = std::move(call); }
   /// Goes before what is still in the outbox. Call flush() then.
   void append(Bytes bytes);
   /// Writes what there is, as far as the socket takes it; goes on by itself when it takes more.
@@ -72,6 +83,8 @@ class Link : public std::enable_shared_from_this<Link> {
   bool pinged = false;  // and not answered
 
  private:
+  void take_input(const char* bytes, size_t count);
+  void write_turn();
   ssize_t write_plain();
   ssize_t write_tls();
   void settle(size_t bytes);
@@ -81,11 +94,14 @@ class Link : public std::enable_shared_from_this<Link> {
   Socket socket_;
   const Side side_;
   char* const scratch_;
+  const Idle idle_;
   std::unique_ptr<TlsSession> tls_;
   InputBuffer input_;
   std::deque<Piece> pieces_;
   size_t first_sent_ = 0;  // of pieces_.front()
   std::shared_ptr<Outbox> outbox_;
+  std::function<void()> on_written_;
+  uint64_t written_ = 0;  // bytes that the kernel took
   bool blocked_ = false;  // flush() will be called when the socket takes more
   bool handshaken_ = false;
   std::optional<Error> reason_;

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/codec.h"
+#include "net/resolve.h"
 
 namespace hailstone::net {
 namespace {
@@ -20,12 +21,6 @@ constexpr size_t kStrangersMax = 64;
 constexpr auto kAcceptPause = std::chrono::milliseconds(50);
 
 std::chrono::milliseconds ms(int64_t n) { return std::chrono::milliseconds(n); }
-
-bool is_loopback(const asio::ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
-  return address.is_loopback();
-}
 
 }  // namespace
 
@@ -39,7 +34,6 @@ TcpLoop::TcpLoop(TcpOptions options, Receiver& receiver, Logger& logger)
       logger_(logger),
       scratch_(std::make_unique_for_overwrite<char[]>(Link::kScratchBytes)),
       acceptor_(context_),
-      resolver_(context_),
       sweep_timer_(context_),
       accept_timer_(context_) {}
 
@@ -211,40 +205,13 @@ Task<void> TcpLoop::dial(PeerPtr peer) {
   }
 }
 
-Task<Result<std::vector<Tcp::endpoint>>> TcpLoop::resolve(PeerPtr peer) {
-  const PeerAddress at = peer->address;
-  SocketError not_numeric;
-  if (const auto address = asio::ip::make_address(at.host, not_numeric); !not_numeric)
-    co_return std::vector<Tcp::endpoint>{{address, at.port}};
-  // A look-up can't be cancelled: its answer may come when nobody waits any more.
-  struct Lookup {
-    PeerPtr peer;
-    bool done = false;
-    SocketError error;
-    std::vector<Tcp::endpoint> endpoints;
-  };
-  auto lookup = std::make_shared<Lookup>(peer);
-  resolver_.async_resolve(at.host, std::to_string(at.port), [lookup](const SocketError& error, const auto& results) {
-    lookup->done = true;
-    lookup->error = error;
-    for (const auto& result : results) lookup->endpoints.push_back(result.endpoint());
-    lookup->peer->timer.cancel();
-  });
-  const SteadyTime deadline = SteadyClock::now() + ms(options_.connect_timeout_ms);
-  while (!lookup->done && SteadyClock::now() < deadline && !peer->removed && !stopping_) {
-    peer->timer.expires_at(deadline);
-    co_await peer->timer.async_wait(kAwait);
-  }
-  if (!lookup->done) co_return fail(Code::Timeout, fmt::format("no address within {} ms", options_.connect_timeout_ms));
-  if (lookup->error) co_return fail(Code::Unavailable, lookup->error.message());
-  co_return std::move(lookup->endpoints);
-}
-
 /// Ends when all addresses have failed, or when a connection that was made has ended.
 Task<Error> TcpLoop::attempt(PeerPtr peer) {
   const std::string name =
       fmt::format("{} at {}:{}", node_name(peer->address.id), peer->address.host, peer->address.port);
-  const auto endpoints = co_await resolve(peer);
+  const auto endpoints = co_await resolve({peer, &peer->timer}, peer->address.host, peer->address.port,
+                                          SteadyClock::now() + ms(options_.connect_timeout_ms),
+                                          [this, peer = peer.get()] { return !peer->removed && !stopping_; });
   Error why = endpoints ? Error{Code::Unavailable, "no address"} : endpoints.error();
   for (size_t i = 0; endpoints && i < endpoints->size() && !peer->removed && !stopping_; ++i) {
     const Tcp::endpoint& endpoint = (*endpoints)[i];

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/ip/basic_resolver.hpp>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -74,7 +73,6 @@ class TcpLoop {
 
   // Outgoing.
   Task<void> dial(PeerPtr peer);
-  Task<Result<std::vector<Tcp::endpoint>>> resolve(PeerPtr peer);
   Task<Error> attempt(PeerPtr peer);
   Task<Error> converse(PeerPtr peer, LinkPtr link, Tcp::endpoint endpoint);
   Task<Result<Hello>> introduce(PeerPtr peer, LinkPtr link);
@@ -106,7 +104,6 @@ class TcpLoop {
   std::unique_ptr<char[]> scratch_;
   asio::io_context context_{1};
   Acceptor acceptor_;
-  asio::ip::basic_resolver<Tcp, Executor> resolver_;
   Timer sweep_timer_, accept_timer_;
   std::map<NodeId, PeerPtr> peers_;
   std::vector<LinkPtr> links_;  // all, in order of their making

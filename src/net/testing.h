@@ -1,6 +1,8 @@
 // For tests only: a receiver that remembers, a logger that remembers, certificates in files that go with the object.
 #pragma once
 
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 #include <chrono>
@@ -134,7 +136,7 @@ class MemoryLogger final : public Logger {
   std::vector<std::string> lines_;
 };
 
-/// An authority and its nodes' files.
+/// An authority, and files of its nodes and clients.
 class TestCell {
  public:
   TestCell() : authority(make_authority("test cell").value()) {
@@ -151,6 +153,54 @@ class TestCell {
     const std::string name = std::to_string(node);
     return {directory_ + "/ca.pem", write(name + ".pem", made.certificate), write(name + ".key", made.key)};
   }
+  TlsFiles client_files(const std::string& principal) {
+    const auto made = make_client_certificate(authority, principal).value();
+    return {directory_ + "/ca.pem", write(principal + ".pem", made.certificate), write(principal + ".key", made.key)};
+  }
+  /// A certificate with any common names and any other names and without a purpose, as no sound authority makes them.
+  TlsFiles odd_files(const std::vector<std::string>& common_names, const std::string& other_names) {
+    const auto read = [](const std::string& pem) { return BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())); };
+    BIO* certificate_text = read(authority.certificate);
+    BIO* key_text = read(authority.key);
+    X509* issuer = PEM_read_bio_X509(certificate_text, nullptr, nullptr, nullptr);
+    EVP_PKEY* issuer_key = PEM_read_bio_PrivateKey(key_text, nullptr, nullptr, nullptr);
+    EVP_PKEY* key = EVP_EC_gen("P-256");
+    X509* x = X509_new();
+    X509_set_version(x, X509_VERSION_3);
+    X509_gmtime_adj(X509_getm_notBefore(x), -60);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key);
+    X509_set_issuer_name(x, X509_get_subject_name(issuer));
+    for (const std::string& name : common_names)
+      X509_NAME_add_entry_by_NID(X509_get_subject_name(x), NID_commonName, MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(name.size()), -1,
+                                 0);
+    if (!other_names.empty()) {
+      X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, other_names.c_str());
+      X509_add_ext(x, extension, -1);
+      X509_EXTENSION_free(extension);
+    }
+    X509_sign(x, issuer_key, EVP_sha256());
+    BIO* out = BIO_new(BIO_s_mem());
+    BIO* key_out = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(out, x);
+    PEM_write_bio_PrivateKey(key_out, key, nullptr, nullptr, 0, nullptr, nullptr);
+    const auto text = [](BIO* bio) {
+      char* data = nullptr;
+      const long length = BIO_get_mem_data(bio, &data);
+      return std::string(data, static_cast<size_t>(length));
+    };
+    TlsFiles out_files = files(9);
+    out_files.certificate = write("odd.pem", text(out));
+    out_files.key = write("odd.key", text(key_out));
+    for (BIO* bio : {certificate_text, key_text, out, key_out}) BIO_free(bio);
+    X509_free(issuer);
+    X509_free(x);
+    EVP_PKEY_free(issuer_key);
+    EVP_PKEY_free(key);
+    return out_files;
+  }
+
   std::string write(const std::string& name, const std::string& text) {
     std::ofstream(directory_ + "/" + name) << text;
     return directory_ + "/" + name;

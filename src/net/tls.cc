@@ -6,6 +6,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "base/check.h"
 
 namespace hailstone::net {
@@ -23,6 +26,34 @@ std::string common_name(const X509* certificate) {
   return printable(name);
 }
 
+/// As UTF-8; empty when it has a NUL in it: a name that others would read differently.
+std::string text_of(const ASN1_STRING* string) {
+  unsigned char* utf8 = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&utf8, string);
+  if (length < 0) return "";
+  std::string out(reinterpret_cast<char*>(utf8), static_cast<size_t>(length));
+  OPENSSL_free(utf8);
+  return out.find('\0') == std::string::npos ? out : "";
+}
+
+std::vector<std::string> common_names(const X509* certificate) {
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  std::vector<std::string> out;
+  for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;)
+    out.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
+  return out;
+}
+
+std::vector<std::string> dns_names(const X509* certificate) {
+  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  std::vector<std::string> out;
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i)
+    if (const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i); name->type == GEN_DNS)
+      out.push_back(text_of(name->d.dNSName));
+  GENERAL_NAMES_free(names);
+  return out;
+}
+
 /// The oldest error of this thread's queue, which it empties.
 std::string openssl_error() {
   const unsigned long code = ERR_get_error();
@@ -33,7 +64,26 @@ std::string openssl_error() {
 
 }  // namespace
 
+std::string problem_of_principal(ByteView name) {
+  if (name.empty() || name.size() > kPrincipalBytesMax)
+    return fmt::format("principal '{}': 1 to {} bytes", printable(name), kPrincipalBytesMax);
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (std::ranges::any_of(name, is_control))
+    return fmt::format("principal '{}': has control characters", printable(name));
+  if (name == "*" || name == kAnonymous) return fmt::format("principal '{}': a reserved name", name);
+  return "";
+}
+
 Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsFiles& files, NodeId self) {
+  TRY(auto context, load(files));
+  const X509* own = SSL_CTX_get0_certificate(context->native());
+  if (!certificate_is(own, self))
+    return fail(Code::Invalid, fmt::format("tls certificate {}: for '{}', this is {}", files.certificate,
+                                           common_name(own), node_name(self)));
+  return context;
+}
+
+Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsFiles& files) {
   ERR_clear_error();
   SSL_CTX* native = SSL_CTX_new(TLS_method());
   CHECK(native != nullptr);
@@ -52,10 +102,6 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsFiles& files, Node
     return refuse("tls certificate", files.certificate);
   if (SSL_CTX_use_PrivateKey_file(native, files.key.c_str(), SSL_FILETYPE_PEM) != 1)
     return refuse("tls key", files.key);
-  const X509* own = SSL_CTX_get0_certificate(native);
-  if (!certificate_is(own, self))
-    return fail(Code::Invalid, fmt::format("tls certificate {}: for '{}', this is {}", files.certificate,
-                                           common_name(own), node_name(self)));
   return context;
 }
 
@@ -73,6 +119,11 @@ TlsSession::TlsSession(const TlsContext& context, Side side)
 }
 
 TlsSession::~TlsSession() { SSL_free(ssl_); }
+
+void TlsSession::free_idle_buffers() {
+  frees_ = true;
+  SSL_set_mode(ssl_, SSL_MODE_RELEASE_BUFFERS);
+}
 
 void TlsSession::feed(ByteView wire) {
   size_t taken = 0;
@@ -128,12 +179,27 @@ void TlsSession::sent(size_t bytes) {
   sent_ += bytes;
   if (sent_ < output_.size()) return;
   output_.clear();
+  if (frees_) output_.shrink_to_fit();
   sent_ = 0;
 }
 
 bool TlsSession::peer_is(NodeId id) const {
   const X509* certificate = SSL_get0_peer_certificate(ssl_);
   return certificate != nullptr && certificate_is(certificate, id);
+}
+
+Result<std::string> TlsSession::principal() const {
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (certificate == nullptr) return fail(Code::Denied, "tls: the peer shows no certificate");
+  std::vector<std::string> names = common_names(certificate);
+  const bool has_common_name = !names.empty();
+  if (!has_common_name) names = dns_names(certificate);
+  if (names.size() != 1)
+    return fail(Code::Denied, fmt::format("tls: the peer's certificate has {} {} names, a principal has one",
+                                          names.size(), has_common_name ? "common" : "DNS"));
+  if (const std::string problem = problem_of_principal(names.front()); !problem.empty())
+    return fail(Code::Denied, "tls: the peer's certificate: " + problem);
+  return std::move(names.front());
 }
 
 std::string TlsSession::peer_name() const {

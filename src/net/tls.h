@@ -17,16 +17,25 @@ namespace hailstone::net {
 /// PEM files. Peers must show a certificate that the authority has signed, and so must we.
 struct TlsFiles {
   std::string authority;    // CA certificates
-  std::string certificate;  // this node's, for node_name(id), with its chain
+  std::string certificate;  // our own, with its chain; a node's is for node_name(id)
   std::string key;
   bool operator==(const TlsFiles&) const = default;
 };
+
+inline constexpr size_t kPrincipalBytesMax = 64;  // X.520's upper bound of a common name
+/// Whom the other side is taken for where there is no TLS.
+inline constexpr std::string_view kAnonymous = "anonymous";
+/// Empty when a certificate can be for it, else what is wrong: 1 to kPrincipalBytesMax bytes without control
+/// characters, neither "*", which means everybody, nor kAnonymous.
+std::string problem_of_principal(ByteView name);
 
 /// Settings and keys; read once, used by all connections of a thread.
 class TlsContext {
  public:
   /// Invalid, naming the file, when one won't do, or when the certificate is not that of node `self`.
   static Result<std::unique_ptr<TlsContext>> load(const TlsFiles& files, NodeId self);
+  /// The same, whomever the certificate is for.
+  static Result<std::unique_ptr<TlsContext>> load(const TlsFiles& files);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -47,6 +56,9 @@ class TlsSession {
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
 
+  /// Gives buffers back whenever they are empty: less memory for a little more work.
+  void free_idle_buffers();
+
   /// Bytes that came from the wire.
   void feed(ByteView wire);
   /// True once done; false: more must be fed. Denied: the peer's certificate won't do, or ours.
@@ -61,6 +73,9 @@ class TlsSession {
 
   /// After the handshake: the peer's certificate is for this node.
   bool peer_is(NodeId id) const;
+  /// After the handshake: whom the peer's certificate is for: the common name of its subject or, where it has none, its
+  /// only DNS name (RFC 5280 §4.1.2.6, §4.2.1.6). Denied: there is none, or more than one, or it is no principal's.
+  Result<std::string> principal() const;
   /// What it is for, for messages.
   std::string peer_name() const;
 
@@ -71,6 +86,7 @@ class TlsSession {
   BIO* out_;  // owned by ssl_
   Bytes output_;
   size_t sent_ = 0;
+  bool frees_ = false;
 };
 
 }  // namespace hailstone::net

@@ -147,6 +147,57 @@ TEST(Tls, SettingsNameTheFileThatWontDo) {
   EXPECT_THAT(refused(good, kTwo), HasSubstr("for 'node-1', this is node-2"));
 }
 
+// ---- principals ----
+
+/// Whom a server takes the bearer of those files for.
+Result<std::string> principal_of(TestCell& cell, const TlsFiles& files) {
+  const auto server = TlsContext::load(cell.files(1)).value(), client = TlsContext::load(files).value();
+  TlsSession dialled(*client, Side::Dialled), accepted(*server, Side::Accepted);
+  const Handshake done = shake(dialled, accepted);
+  if (!done.accepted || !*done.accepted) return fail(Code::Io, "no handshake");
+  return accepted.principal();
+}
+
+TEST(Principal, IsTheCommonNameElseTheOnlyDnsName) {
+  TestCell cell;
+  EXPECT_EQ(principal_of(cell, cell.client_files("ann")), "ann");
+  EXPECT_EQ(principal_of(cell, cell.client_files("Zoë Example, of build 7")), "Zoë Example, of build 7");
+  EXPECT_EQ(principal_of(cell, cell.files(7)), "node-7");
+  EXPECT_EQ(principal_of(cell, cell.odd_files({}, "DNS:build.example")), "build.example");
+  EXPECT_EQ(principal_of(cell, cell.odd_files({"ann"}, "DNS:node-1,DNS:ben")), "ann");
+  EXPECT_EQ(principal_of(cell, cell.odd_files({}, "email:ann@example.org,DNS:ann.example")), "ann.example");
+}
+
+TEST(Principal, OfADoubtfulCertificateIsNobodys) {
+  TestCell cell;
+  const std::pair<std::vector<std::string>, std::string> odd[] = {
+      {{}, ""},
+      {{"ann", "ben"}, ""},
+      {{}, "DNS:a.example,DNS:b.example"},
+      {{}, "email:ann@example.org"},
+      {{std::string("ann\0ben", 7)}, ""},
+      {{"ann\nben"}, ""},
+      {{"*"}, ""},
+      {{"anonymous"}, ""},
+      {{}, "DNS:*"},
+  };
+  for (const auto& [common_names, other_names] : odd) {
+    const auto principal = principal_of(cell, cell.odd_files(common_names, other_names));
+    ASSERT_FALSE(principal) << *principal;
+    EXPECT_EQ(principal.error().code, Code::Denied) << principal.error().message;
+  }
+}
+
+TEST(Certificates, OfClientsAreForPrincipalsThatAreNoNodes) {
+  const auto authority = make_authority("one").value();
+  for (const char* name : {"", "*", "anonymous", "node-7", "a\tb"})
+    EXPECT_EQ(make_client_certificate(authority, name).error().code, Code::Invalid) << name;
+  EXPECT_EQ(make_client_certificate(authority, std::string(65, 'a')).error().code, Code::Invalid);
+  for (const std::string name : {"node-", "node-07", "node-0", "node-x", "nodes"})
+    EXPECT_TRUE(make_client_certificate(authority, name)) << name;
+  EXPECT_TRUE(make_client_certificate(authority, std::string(64, 'a')));
+}
+
 TEST(Certificates, NeedAnAuthorityThatFits) {
   const auto one = make_authority("one").value(), other = make_authority("other").value();
   EXPECT_EQ(make_node_certificate({one.certificate, other.key}, kOne).error().code, Code::Invalid);

@@ -16,6 +16,8 @@ namespace hailstone::net {
 using NodeId = Id<struct NodeTag>;
 /// "node-7": its name in certificates and logs.
 std::string node_name(NodeId id);
+/// Whether some node has that name.
+bool is_node_name(ByteView name);
 
 /// Of one frame.
 inline constexpr size_t kPayloadBytesMax = 16u << 20;

@@ -28,7 +28,7 @@ Applier::Applier(std::string name, Database& database, StateMachine& machine, co
       checksum_every_(checksum_every),
       workers_(pools.apply),
       logger_(logger),
-      pending_(database, [this] { return write_pending(); }),
+      pending_(database, [this] { return write_pending(); }, options.read_cache_bytes),
       flusher_(
           pools.bulk, database, [&machine] { return machine.persist(); },
           [this] {
@@ -40,6 +40,7 @@ Applier::Applier(std::string name, Database& database, StateMachine& machine, co
 Applier::~Applier() { abandon(); }
 
 Result<paxos::SnapshotMeta> Applier::load() {
+  pending_.forget();
   TRY(const auto value, database_.get(kAppliedKey));
   if (value) {
     auto place = Place::decode(*value);
@@ -137,6 +138,7 @@ bool Applier::run_once() {
     }
     going = write_pending();
     if (going) going = batch[next].work();
+    pending_.forget();
   }
   if (going) going = write_pending();
   if (applied() > before && !checksum_due(applied())) events_.applied(applied(), 0);

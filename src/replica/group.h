@@ -42,6 +42,7 @@ struct GroupOptions {
   uint64_t queue_bytes_max = 64u << 20;    // proposals not yet answered; beyond it they are refused as Unavailable
   uint64_t flush_bytes = 64u << 20;        // database bytes after which it is flushed and the log trimmed
   uint64_t batch_bytes_max = 8u << 20;     // proposals made durable by one sync
+  uint64_t read_cache_bytes = 1u << 20;    // of records that commands read or wrote lately, for those that follow
   uint64_t log_segment_bytes = 64u << 20;  // zero-filled files; make it small on a simulated disk
 };
 

@@ -111,6 +111,9 @@ int run(const std::vector<std::string>& arguments, Environment& environment, con
   add_key_commands(app, commands);
   add_upkeep_commands(app, commands);
   add_log_commands(app, commands);
+  add_cert_commands(app, commands);
+  add_cell_commands(app, commands);
+  add_demo_commands(app, commands);
   app.footer(kFooter + exit_code_table());  // after the commands, which would inherit it
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 takes them

@@ -24,6 +24,8 @@ struct Hooks {
   std::function<std::string()> sample_config;
   /// Invalid with line, key and what to do.
   std::function<Result<void>(const std::string& path)> check_config;
+  /// Puts a saved state into the data directory of a node with that id; what it is, for people.
+  std::function<Result<std::string>(const std::string& file, const std::string& data, uint64_t id)> restore_cell;
   std::string version = "0.1.0";
 };
 

@@ -1,4 +1,5 @@
 // The `hailstone` program: hands the server's entry points to the command line.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -6,6 +7,7 @@
 #include <iostream>
 
 #include "cli/command_line.h"
+#include "server/cell_restore.h"
 #include "server/config.h"
 #include "server/serve.h"
 #include "server/version.h"
@@ -23,6 +25,11 @@ int main(int argc, char** argv) {
   hooks.check_config = [](const std::string& path) -> Result<void> {
     TRY_DO(server::load_config(path));
     return {};
+  };
+  hooks.restore_cell = [](const std::string& file, const std::string& data, uint64_t id) -> Result<std::string> {
+    const auto disk = disk::make_real_disk();
+    TRY(const auto header, server::restore_cell(*disk, file, data, id));
+    return fmt::format("cell '{}' at revision {}", header.cell, header.revision.value);
   };
   hooks.version = server::kVersion;
   return cli::run(std::vector<std::string>(argv + 1, argv + argc), environment, hooks);

@@ -59,18 +59,60 @@ Row number(std::string_view section, std::string_view key, Owner Config::* owner
           "a whole number that is not negative"};
 }
 
-Row text(std::string_view section, std::string_view key, std::string http::ServerOptions::* field,
+template <class Owner>
+Row text(std::string_view section, std::string_view key, Owner Config::* owner, std::string Owner::* field,
          std::string_view meaning) {
   return {section,
           key,
           meaning,
-          [field](Config& c, const toml::node& node) {
+          [owner, field](Config& c, const toml::node& node) {
             const auto value = node.value_exact<std::string>();
-            if (value) c.http.*field = *value;
+            if (value) c.*owner.*field = *value;
             return value.has_value();
           },
-          [field](const Config& c) { return quoted(c.http.*field); },
+          [owner, field](const Config& c) { return quoted(c.*owner.*field); },
           "a string"};
+}
+
+template <class Owner>
+Row flag(std::string_view section, std::string_view key, Owner Config::* owner, bool Owner::* field,
+         std::string_view meaning) {
+  return {section,
+          key,
+          meaning,
+          [owner, field](Config& c, const toml::node& node) {
+            const auto value = node.value_exact<bool>();
+            if (value) c.*owner.*field = *value;
+            return value.has_value();
+          },
+          [owner, field](const Config& c) { return std::string(c.*owner.*field ? "true" : "false"); },
+          "true or false"};
+}
+
+template <class Owner>
+Row texts(std::string_view section, std::string_view key, Owner Config::* owner,
+          std::vector<std::string> Owner::* field, std::string_view meaning) {
+  return {section,
+          key,
+          meaning,
+          [owner, field](Config& c, const toml::node& node) {
+            const auto* array = node.as_array();
+            if (!array) return false;
+            std::vector<std::string> out;
+            for (const auto& item : *array) {
+              const auto value = item.value_exact<std::string>();
+              if (!value) return false;
+              out.push_back(*value);
+            }
+            c.*owner.*field = std::move(out);
+            return true;
+          },
+          [owner, field](const Config& c) {
+            std::string out;
+            for (const auto& each : c.*owner.*field) out += (out.empty() ? "" : ", ") + quoted(each);
+            return "[" + out + "]";
+          },
+          "a list of strings"};
 }
 
 constexpr std::string_view kLevels[] = {"debug", "info", "warn", "error"};
@@ -84,12 +126,15 @@ const std::vector<Row>& rows() {
          return value.has_value();
        },
        [](const Config& c) { return quoted(c.data); }, "a string"},
-      text("http", "address", &http::ServerOptions::address, "address to listen on; 0.0.0.0 or :: for all"),
+      texts("", "roles", &Config::node, &NodeOptions::roles,
+            "what this node does: \"cell\" takes part in coordination, \"repository\" keeps and serves volumes"),
+      text("http", "address", &Config::http, &http::ServerOptions::address,
+           "address to listen on; 0.0.0.0 or :: for all"),
       number("http", "port", &Config::http, &http::ServerOptions::port, "0: any free one"),
       number("http", "threads", &Config::http, &http::ServerOptions::threads, "0: one per core"),
-      text("http", "tls_certificate", &http::ServerOptions::tls_certificate,
+      text("http", "tls_certificate", &Config::http, &http::ServerOptions::tls_certificate,
            "PEM chain; with tls_key it switches TLS on"),
-      text("http", "tls_key", &http::ServerOptions::tls_key, "PEM private key"),
+      text("http", "tls_key", &Config::http, &http::ServerOptions::tls_key, "PEM private key"),
       number("http", "head_bytes_max", &Config::http, &http::ServerOptions::head_bytes_max,
              "request line and fields: 431 beyond it"),
       number("http", "connections_max", &Config::http, &http::ServerOptions::connections_max,
@@ -115,14 +160,8 @@ const std::vector<Row>& rows() {
          return value.has_value();
        },
        [](const Config& c) { return std::string(c.store_verify_on_open ? "true" : "false"); }, "true or false"},
-      {"depot", "base_url",
-       "scheme and host in mirrorlist, metalink and feed, where a proxy hides them; empty: as asked for",
-       [](Config& c, const toml::node& node) {
-         const auto value = node.value_exact<std::string>();
-         if (value) c.depot.base_url = *value;
-         return value.has_value();
-       },
-       [](const Config& c) { return quoted(c.depot.base_url); }, "a string"},
+      text("depot", "base_url", &Config::depot, &depot::Options::base_url,
+           "scheme and host in mirrorlist, metalink and feed, where a proxy hides them; empty: as asked for"),
       number("depot", "cookie_pin_seconds", &Config::depot, &depot::Options::cookie_pin_seconds,
              "a browser's pin, in volumes that pin"),
       number("depot", "retry_after_seconds", &Config::depot, &depot::Options::retry_after_seconds, "told with 503"),
@@ -158,48 +197,37 @@ const std::vector<Row>& rows() {
        },
        [](const Config& c) { return quoted(c.s3_address); }, "a string"},
       number("s3", "port", &Config::s3_port, "0: any free one"),
-      {"s3", "region", "what clients must sign for",
-       [](Config& c, const toml::node& node) {
-         const auto value = node.value_exact<std::string>();
-         if (value) c.s3.region = *value;
-         return value.has_value();
-       },
-       [](const Config& c) { return quoted(c.s3.region); }, "a string"},
-      {"s3", "domains", "names under which BUCKET.NAME is served, besides NAME/BUCKET",
-       [](Config& c, const toml::node& node) {
-         const auto* array = node.as_array();
-         if (!array) return false;
-         std::vector<std::string> domains;
-         for (const auto& item : *array) {
-           const auto value = item.value_exact<std::string>();
-           if (!value) return false;
-           domains.push_back(*value);
-         }
-         c.s3.domains = std::move(domains);
-         return true;
-       },
-       [](const Config& c) {
-         std::string out;
-         for (const auto& domain : c.s3.domains) out += (out.empty() ? "" : ", ") + quoted(domain);
-         return "[" + out + "]";
-       },
-       "a list of strings"},
-      {"s3", "own_buckets", "an admin key may make S3 buckets outside its volumes, which are then its own",
-       [](Config& c, const toml::node& node) {
-         const auto value = node.value_exact<bool>();
-         if (value) c.s3.own_buckets = *value;
-         return value.has_value();
-       },
-       [](const Config& c) { return std::string(c.s3.own_buckets ? "true" : "false"); }, "true or false"},
+      text("s3", "region", &Config::s3, &s3::Options::region, "what clients must sign for"),
+      texts("s3", "domains", &Config::s3, &s3::Options::domains,
+            "names under which BUCKET.NAME is served, besides NAME/BUCKET"),
+      flag("s3", "own_buckets", &Config::s3, &s3::Options::own_buckets,
+           "an admin key may make S3 buckets outside its volumes, which are then its own"),
       number("s3", "stale_upload_days", &Config::s3, &s3::Options::stale_upload_days,
              "older multipart uploads are aborted; 0: by lifecycle rules alone"),
-      {"s3", "signature_v2", "accept the old signatures that s3cmd signurl still makes",
-       [](Config& c, const toml::node& node) {
-         const auto value = node.value_exact<bool>();
-         if (value) c.s3.signature_v2 = *value;
-         return value.has_value();
-       },
-       [](const Config& c) { return std::string(c.s3.signature_v2 ? "true" : "false"); }, "true or false"},
+      flag("s3", "signature_v2", &Config::s3, &s3::Options::signature_v2,
+           "accept the old signatures that s3cmd signurl still makes"),
+      number("cell", "id", &Config::cell, &CellConfig::id, "of this node; never given twice in a cell"),
+      text("cell", "name", &Config::cell, &CellConfig::name, "cells of other names are refused"),
+      text("cell", "address", &Config::cell, &CellConfig::address, "numeric; members and clients connect here"),
+      number("cell", "port", &Config::cell, &CellConfig::port, "for clients; 0: any free one"),
+      number("cell", "member_port", &Config::cell, &CellConfig::member_port, "for other members; 0: any free one"),
+      text("cell", "advertise", &Config::cell, &CellConfig::advertise,
+           "host that others reach this node by; empty: address"),
+      texts("cell", "members", &Config::cell, &CellConfig::members,
+            "ID=HOST:MEMBER_PORT of the cell's founders, this one too; empty: it founds a cell alone"),
+      flag("cell", "join", &Config::cell, &CellConfig::join,
+           "wait to be added to the running cell of `members` (hailstone cell members add)"),
+      text("cell", "tls_authority", &Config::cell, &CellConfig::tls_authority,
+           "PEM; with the two below it switches mutual TLS on (hailstone cert)"),
+      text("cell", "tls_certificate", &Config::cell, &CellConfig::tls_certificate, "PEM chain, for node-ID"),
+      text("cell", "tls_key", &Config::cell, &CellConfig::tls_key, "PEM private key"),
+      flag("cell", "plain_anywhere", &Config::cell, &CellConfig::plain_anywhere,
+           "no TLS beyond loopback either: anybody who reaches the ports is anybody"),
+      number("cell", "flush_bytes", &Config::cell, &CellConfig::flush_bytes,
+             "the state is flushed and the log trimmed after this much"),
+      number("cell", "segment_bytes", &Config::cell, &CellConfig::segment_bytes,
+             "size of a log file; a spare one is kept zero-filled"),
+      number("cell", "memtable_bytes", &Config::cell, &CellConfig::memtable_bytes, "recent changes kept in memory"),
       {"keys", "master_key_file",
        "64 hex digits that seal access keys' secrets; empty: DATA/master.key, made at the first start",
        [](Config& c, const toml::node& node) {
@@ -327,12 +355,20 @@ Result<void> read_check(Config& config, const toml::table& table) {
 
 }  // namespace
 
+bool Config::has_role(std::string_view role) const { return std::ranges::find(node.roles, role) != node.roles.end(); }
+
 Result<void> Config::validate() const {
   if (data.empty()) return fail(Code::Invalid, "data: name a directory");
   if (blocking_threads == 0 || blocking_threads > 1024)
     return fail(Code::Invalid, fmt::format("http.blocking_threads: {} is not within 1..1024", blocking_threads));
   if (http.tls_certificate.empty() != http.tls_key.empty())
     return fail(Code::Invalid, "http.tls_certificate and http.tls_key go together");
+  for (const std::string& role : node.roles)
+    if (role != kCellRole && role != kRepositoryRole)
+      return fail(Code::Invalid,
+                  fmt::format("roles: '{}' is none; there are '{}' and '{}'", role, kCellRole, kRepositoryRole));
+  if (node.roles.empty()) return fail(Code::Invalid, "roles: name at least one");
+  TRY_DO(cell.validate());
   TRY_DO(depot.validate());
   TRY_DO(s3.validate());
   return http.validate();

@@ -12,9 +12,15 @@
 #include "http/server.h"
 #include "publish/publisher.h"
 #include "s3/call.h"
+#include "server/cell_config.h"
 #include "volume/repository.h"
 
 namespace hailstone::server {
+
+inline constexpr std::string_view kCellRole = "cell", kRepositoryRole = "repository";
+struct NodeOptions {
+  std::vector<std::string> roles{std::string(kCellRole), std::string(kRepositoryRole)};
+};
 
 struct Config {
   std::string data = "hailstone-data";  // directory of everything this node keeps
@@ -44,8 +50,11 @@ struct Config {
   std::string s3_address;   // empty: as http.address
   uint16_t s3_port = 8081;  // 0: any free one
   s3::Options s3;
+  NodeOptions node;
+  CellConfig cell;
   std::string master_key_file;  // empty: DATA/master.key, made when it is missing
 
+  bool has_role(std::string_view role) const;
   Result<void> validate() const;
 };
 

@@ -92,6 +92,7 @@ void FrontShared::open(Node& node, Janitor& janitor) {
 
 void FrontShared::close() {
   ready_.store(false, std::memory_order_release);
+  cell_.store(nullptr, std::memory_order_release);
   services_.reset();
 }
 
@@ -99,21 +100,28 @@ void FrontShared::close() {
 // way.
 http::Response Front::health(std::string_view path) const {
   if (path == "/healthz") return http::Response::text(200, "ok\n");
+  if (shared_.draining()) return unavailable("stopping");
+  const CellService* const cell = shared_.cell();
+  if (shared_.config().has_role(kCellRole)) {
+    if (!cell) return unavailable("opening the cell's state");
+    if (!cell->healthy()) return unavailable("the cell's log or database has failed: restart the node");
+  }
+  if (!shared_.config().has_role(kRepositoryRole)) return http::Response::text(200, "ready\n");
   const auto* services = shared_.services();
   if (!services) return unavailable("opening the store");
-  if (shared_.draining()) return unavailable("stopping");
   if (!services->node.group().healthy())
     return unavailable("a write or sync failed: no more commands can be committed; restart the node");
   return http::Response::text(200, "ready\n");
 }
 
 http::Response Front::metrics() const {
-  auto* services = shared_.services();
-  if (!services) return unavailable("opening the store");
-  http::Response response = http::Response::text(
-      200, render_metrics(services->node, shared_.server() ? shared_.server()->stats() : http::ServerStats{},
-                          services->janitor.stats(), services->s3.meter(),
-                          shared_.s3_server() ? shared_.s3_server()->stats() : http::ServerStats{}));
+  MetricSources sources;
+  if (shared_.server()) sources.http = shared_.server()->stats();
+  if (const CellService* const cell = shared_.cell()) sources.cell = cell->figures();
+  if (auto* services = shared_.services())
+    sources.repository.emplace(services->node, services->janitor.stats(), services->s3.meter(),
+                               shared_.s3_server() ? shared_.s3_server()->stats() : http::ServerStats{});
+  http::Response response = http::Response::text(200, render_metrics(sources));
   response.headers.add("Cache-Control", "no-store");
   return response;
 }

@@ -8,6 +8,7 @@
 #include "api/handler.h"
 #include "depot/depot.h"
 #include "http/offload.h"
+#include "server/cell_service.h"
 #include "server/janitor.h"
 #include "server/node.h"
 
@@ -22,6 +23,9 @@ class FrontShared {
   /// For metrics; before start().
   void set_server(const http::Server* server) { server_ = server; }
   void set_s3_server(const http::Server* server) { s3_server_ = server; }
+  /// For health and metrics; where this node is a member of a cell.
+  void set_cell(const CellService* cell) { cell_.store(cell, std::memory_order_release); }
+  const CellService* cell() const { return cell_.load(std::memory_order_acquire); }
   /// From here on requests are served. `node` and `janitor` stay until close().
   void open(Node& node, Janitor& janitor);
   /// /readyz says 503 from here on, so that balancers go elsewhere; requests are still served.
@@ -43,6 +47,7 @@ class FrontShared {
   Logger& logger_;
   const http::Server* server_ = nullptr;
   const http::Server* s3_server_ = nullptr;  // null: S3 is off
+  std::atomic<const CellService*> cell_{nullptr};
   std::unique_ptr<Services> services_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};

@@ -187,29 +187,71 @@ void add_volumes(Page& page, Node& node) {
   }
 }
 
-}  // namespace
+void add_cell(Page& page, const CellFigures& cell) {
+  page.gauge("hailstone_cell_leads", "1 on the member that leads the cell.", cell.leads ? 1 : 0);
+  page.gauge("hailstone_cell_leader", "The member that leads, as far as is known here; 0: nobody. Alarm on 0.",
+             number(cell.leader));
+  page.counter("hailstone_cell_revision", "Revision of the cell's state here.", number(cell.revision));
+  page.counter("hailstone_cell_applied_slot", "Commands of the root group applied here.", number(cell.applied));
+  page.gauge("hailstone_cell_sessions", "Sessions in the cell.", number(cell.sessions));
+  page.gauge("hailstone_cell_files", "Files in the cell.", number(cell.files));
+  page.gauge("hailstone_cell_content_bytes", "Bytes of their contents.", number(cell.content_bytes));
+  page.gauge("hailstone_cell_connections", "Clients connected to this member.", number(cell.front.connections));
+  page.gauge("hailstone_cell_calls", "Their calls that are not answered yet.", number(cell.front.calls));
+  page.gauge("hailstone_cell_watches", "Their watches.", number(cell.front.watches));
+  page.counter("hailstone_cell_connections_total", "Connections of clients accepted.", number(cell.streams.accepted));
+  page.counter("hailstone_cell_refused_total", "Of these: not authenticated, or over a limit.",
+               number(cell.streams.refused));
+  page.counter("hailstone_cell_cut_total", "Clients cut off: they read too slowly, or did not answer.",
+               number(cell.streams.cut));
+  page.counter("hailstone_cell_sent_bytes_total", "Bytes sent to clients.", number(cell.streams.bytes_out));
+  page.counter("hailstone_cell_received_bytes_total", "Bytes received from clients.", number(cell.streams.bytes_in));
+  page.gauge("hailstone_cell_held_commands", "Commands that wait for clients to drop copies; on the leader.",
+             number(cell.master.held_commands));
+  page.gauge("hailstone_cell_copies", "Files of which clients may keep copies; on the leader.",
+             number(cell.master.copies));
+  const auto of_each = [&](MetricType type, const char* name, const char* help, auto value) {
+    auto& family = page.family(type, name, help);
+    for (const net::PeerMetrics& peer : cell.peers)
+      Page::sample(family, {{"member", fmt::format("{}", peer.id.value)}}, value(peer));
+  };
+  of_each(MetricType::Gauge, "hailstone_cell_peer_connected",
+          "1 while frames go to and come from that member. Alarm on 0.",
+          [](const auto& peer) { return peer.connected && peer.heard ? 1.0 : 0.0; });
+  of_each(MetricType::Gauge, "hailstone_cell_peer_round_trip_seconds", "To that member, smoothed.",
+          [](const auto& peer) { return number(peer.round_trip_us) / 1e6; });
+  of_each(MetricType::Counter, "hailstone_cell_peer_dropped_total", "Frames to that member lost.",
+          [](const auto& peer) { return number(peer.dropped); });
+}
 
-std::string render_metrics(Node& node, const http::ServerStats& http, const Janitor::Stats& janitor,
-                           const s3::Meter& s3, const http::ServerStats& s3_http) {
-  Page page;
-  Page::sample(page.family(MetricType::Gauge, "hailstone_build_info", "Always 1; the label tells the version."),
-               {{"version", kVersion}}, 1);
-  page.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
+void add_repository(Page& page, const MetricSources::Repository& from) {
+  Node& node = from.node;
   page.gauge("hailstone_group_healthy",
              "1 while commands can be committed, 0 after a failed write or sync: alarm on 0.",
              node.group().healthy() ? 1 : 0);
   page.counter("hailstone_group_applied_slot", "Commands applied since the cell began.",
                number(node.group().applied_slot().value));
-  page.counter("hailstone_seals_total", "Background seals done.", number(janitor.seals));
+  page.counter("hailstone_seals_total", "Background seals done.", number(from.janitor.seals));
   page.counter("hailstone_seal_failures_total", "Background seals that failed and will be tried again.",
-               number(janitor.seal_failures));
+               number(from.janitor.seal_failures));
   page.counter("hailstone_drafts_expired_total", "Drafts dropped because their lease ran out.",
-               number(janitor.drafts_expired));
-  add_upkeep(page, janitor.upkeep);
-  add_http(page, http);
-  add_s3(page, s3, s3_http);
+               number(from.janitor.drafts_expired));
+  add_upkeep(page, from.janitor.upkeep);
+  add_s3(page, from.s3, from.s3_http);
   add_store(page, node);
   add_volumes(page, node);
+}
+
+}  // namespace
+
+std::string render_metrics(const MetricSources& sources) {
+  Page page;
+  Page::sample(page.family(MetricType::Gauge, "hailstone_build_info", "Always 1; the label tells the version."),
+               {{"version", kVersion}}, 1);
+  page.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
+  add_http(page, sources.http);
+  if (sources.cell) add_cell(page, *sources.cell);
+  if (sources.repository) add_repository(page, *sources.repository);
   return page.text();
 }
 

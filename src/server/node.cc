@@ -10,8 +10,6 @@
 namespace hailstone::server {
 namespace {
 
-constexpr std::string_view kVersionText = "hailstone data, format 1\n";
-
 Result<Bytes> random_hex(size_t bytes) {
   Bytes raw(bytes, '\0');
   if (RAND_bytes(reinterpret_cast<unsigned char*>(raw.data()), static_cast<int>(bytes)) != 1)
@@ -22,8 +20,16 @@ Result<Bytes> random_hex(size_t bytes) {
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger) {
+  auto directory = DataDirectory::open(*disk, config.data);
+  if (!directory) return std::unexpected(std::move(directory).error().within(fmt::format("opening {}", config.data)));
+  return open(config, *std::move(directory), std::move(disk), logger);
+}
+
+Result<std::unique_ptr<Node>> Node::open(const Config& config, DataDirectory directory,
+                                         std::unique_ptr<disk::Disk> disk, Logger& logger) {
   TRY_DO(config.validate());
   std::unique_ptr<Node> node(new Node(config, std::move(disk)));
+  node->directory_ = std::move(directory);
   if (auto opened = node->open_all(logger); !opened)
     return std::unexpected(std::move(opened).error().within(fmt::format("opening {}", config.data)));
   return node;
@@ -31,32 +37,7 @@ Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<d
 
 Node::~Node() = default;
 
-// A file says what made this directory, so that a later format is refused in words and a foreign directory is left
-// alone.
-Result<void> Node::check_version() {
-  const std::string path = config_.data + "/VERSION";
-  TRY(const bool exists, disk_->exists(path));
-  if (exists) {
-    TRY(const auto text, disk::read_file(*disk_, path, 1024));
-    if (text != kVersionText)
-      return fail(Code::Unsupported, fmt::format("{} says '{}', this program writes '{}': use the version that made it",
-                                                 path, printable(text), printable(kVersionText)));
-    return {};
-  }
-  TRY(const auto names, disk_->list(config_.data));
-  for (const std::string& name : names)  // a first start cut short leaves these two
-    if (name != "lock" && name != "VERSION.tmp")
-      return fail(Code::Invalid,
-                  fmt::format("holds '{}' but no VERSION: not a Hailstone data directory; choose an empty one", name));
-  new_ = true;
-  return disk::write_file_atomic(*disk_, path, kVersionText);
-}
-
 Result<void> Node::open_all(Logger& logger) {
-  TRY_DO(disk_->make_directories(config_.data));
-  TRY(lock_, disk_->lock(config_.data + "/lock"));
-  TRY_DO(check_version());
-
   const int64_t started = clock_.monotonic_ns();
   TRY(store_, chunk::LocalStore::open(*disk_,
                                       {.directory = config_.data + "/chunks",

@@ -11,6 +11,7 @@
 #include "collect/collector.h"
 #include "publish/publisher.h"
 #include "server/config.h"
+#include "server/data_directory.h"
 #include "tree/cache.h"
 #include "volume/machine.h"
 #include "volume/repository.h"
@@ -21,6 +22,9 @@ namespace hailstone::server {
 class Node {
  public:
   static Result<std::unique_ptr<Node>> open(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger);
+  /// With the directory opened already.
+  static Result<std::unique_ptr<Node>> open(const Config& config, DataDirectory directory,
+                                            std::unique_ptr<disk::Disk> disk, Logger& logger);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -40,7 +44,7 @@ class Node {
   /// "ID:SECRET" of the key made when the data directory was new; it is kept in DATA/admin.key, mode 0600.
   const std::string& admin_key() const { return admin_key_; }
   const Bytes& master_key() const { return master_key_; }
-  bool is_new() const { return new_; }
+  bool is_new() const { return directory_.fresh; }
 
   /// Finishes what is under way and closes the database cleanly.
   void drain();
@@ -48,7 +52,6 @@ class Node {
  private:
   Node(const Config& config, std::unique_ptr<disk::Disk> disk) : config_(config), disk_(std::move(disk)) {}
   Result<void> open_all(Logger& logger);
-  Result<void> check_version();
   std::unique_ptr<replica::Database> open_counts(Logger& logger);
   Result<void> open_keys();
   Result<void> open_master_key();
@@ -58,7 +61,7 @@ class Node {
   Config config_;
   SystemClock clock_;
   std::unique_ptr<disk::Disk> disk_;
-  std::unique_ptr<disk::DirectoryLock> lock_;
+  DataDirectory directory_;
   std::unique_ptr<chunk::LocalStore> store_;
   std::unique_ptr<chunk::ExtentCache> extents_;
   std::unique_ptr<tree::CachedNodes> nodes_;
@@ -72,7 +75,6 @@ class Node {
   std::unique_ptr<publish::Publisher> publisher_;
   std::string admin_key_;
   Bytes master_key_;  // seals the secrets of access keys
-  bool new_ = false;
 };
 
 }  // namespace hailstone::server

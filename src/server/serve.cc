@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstdio>
 
+#include "replica/supervisor.h"
+#include "server/cell_service.h"
 #include "server/front.h"
 #include "server/janitor.h"
 #include "server/node.h"
@@ -64,16 +66,20 @@ std::string base_url(const Config& config, uint16_t port) {
   return fmt::format("{}://{}:{}", config.http.tls_certificate.empty() ? "http" : "https", host, port);
 }
 
-void greet(const Node& node, const std::string& url, const std::string& s3_url) {
-  fmt::print(
-      "Hailstone {} is ready.\n\n  repositories  {}/VOLUME/\n  S3            {}\n  API           {}/api/v1/\n  metrics "
-      "      {}/metrics\n  data          {}\n",
-      kVersion, url, s3_url, url, url, node.config().data);
-  if (node.is_new()) {
+void greet(const Config& config, const Node* node, const std::string& url, const std::string& s3_url,
+           const CellService* cell) {
+  fmt::print("Hailstone {} is ready.\n\n", kVersion);
+  if (node)
+    fmt::print("  repositories  {}/VOLUME/\n  S3            {}\n  API           {}/api/v1/\n", url, s3_url, url);
+  if (cell)
+    fmt::print("  cell          {}:{} (node {} of '{}')\n", config.cell.address, cell->port(), config.cell.id,
+               config.cell.name);
+  fmt::print("  metrics       {}/metrics\n  data          {}\n", url, config.data);
+  if (node && node->is_new()) {
     fmt::print(
         "\nThis is a new data directory. Its first access key (role admin; kept in {}/admin.key):\n\n"
         "  export HAILSTONE_URL={}\n  export HAILSTONE_KEY={}\n",
-        node.config().data, url, node.admin_key());
+        config.data, url, node->admin_key());
   }
   fmt::print("\n");
   std::fflush(stdout);
@@ -84,13 +90,38 @@ int stop_with(const Error& error) {
   return error.code == Code::Invalid ? 2 : 1;
 }
 
-}  // namespace
+/// What answers HTTP; S3 only where there are repositories.
+struct Servers {
+  std::unique_ptr<http::Server> main, s3;
+  void stop() {
+    if (main) main->stop();
+    if (s3) s3->stop();
+  }
+};
 
-int serve_main(const ServeArguments& arguments) {
-  auto config = configure(arguments);
-  if (!config) return stop_with(config.error());
-  FdLogger logger(STDERR_FILENO, config->log_level, config->log_format);
+Result<Servers> listen(const Config& config, FrontShared& shared, Logger& logger) {
+  Servers out;
+  TRY(out.main,
+      http::Server::listen(config.http, [&shared](unsigned) { return std::make_unique<Front>(shared); }, logger));
+  shared.set_server(out.main.get());
+  if (config.s3_enabled && config.has_role(kRepositoryRole)) {
+    http::ServerOptions options = config.http;
+    if (!config.s3_address.empty()) options.address = config.s3_address;
+    options.port = config.s3_port;
+    auto listening =
+        http::Server::listen(options, [&shared](unsigned) { return std::make_unique<S3Front>(shared); }, logger);
+    if (!listening)
+      return std::unexpected(
+          std::move(listening).error().within("S3 (--set s3.port=0 takes any free port, s3.enabled=false none)"));
+    out.s3 = *std::move(listening);
+    shared.set_s3_server(out.s3.get());
+    out.s3->start();
+  }
+  out.main->start();
+  return out;
+}
 
+Result<void> run_node(const Config& config, const replica::WardReporter& supervisor, Logger& logger) {
   // Signals are taken by sigwait below, on this thread, never by a handler.
   sigset_t signals;
   sigemptyset(&signals);
@@ -98,56 +129,68 @@ int serve_main(const ServeArguments& arguments) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  FrontShared shared(*config, logger);
-  auto server =
-      http::Server::listen(config->http, [&shared](unsigned) { return std::make_unique<Front>(shared); }, logger);
-  if (!server) return stop_with(server.error());
-  shared.set_server(server->get());
-  std::unique_ptr<http::Server> s3_server;
-  if (config->s3_enabled) {
-    http::ServerOptions options = config->http;
-    if (!config->s3_address.empty()) options.address = config->s3_address;
-    options.port = config->s3_port;
-    auto listening =
-        http::Server::listen(options, [&shared](unsigned) { return std::make_unique<S3Front>(shared); }, logger);
-    if (!listening) {
-      auto error = std::move(listening).error();
-      return stop_with(std::move(error).within("S3 (--set s3.port=0 takes any free port, s3.enabled=false none)"));
+  static SystemClock clock;
+  const auto disk = disk::make_real_disk();
+  FrontShared shared(config, logger);
+  TRY(auto servers, listen(config, shared, logger));
+  const auto opened = [&]() -> Result<void> {
+    auto directory = DataDirectory::open(*disk, config.data);
+    if (!directory) return std::unexpected(std::move(directory).error().within("opening " + config.data));
+    std::unique_ptr<CellService> cell;
+    if (config.has_role(kCellRole)) {
+      auto started = CellService::start(*disk, clock, config.cell, config.data + "/cell", supervisor, logger);
+      if (!started)
+        return std::unexpected(
+            std::move(started).error().within("cell (--set cell.port=0 --set cell.member_port=0 takes any free ports, "
+                                              "--set \"roles=['repository']\" none)"));
+      cell = *std::move(started);
+      shared.set_cell(cell.get());
     }
-    s3_server = *std::move(listening);
-    shared.set_s3_server(s3_server.get());
-    s3_server->start();
-  }
-  (*server)->start();
+    std::unique_ptr<Node> node;
+    std::unique_ptr<Janitor> janitor;
+    if (config.has_role(kRepositoryRole)) {
+      TRY(node, Node::open(config, *std::move(directory), disk::make_real_disk(), logger));
+      janitor = std::make_unique<Janitor>(*node, logger);
+      janitor->start();
+      shared.open(*node, *janitor);
+    }
+    Config s3_place = config;
+    if (!config.s3_address.empty()) s3_place.http.address = config.s3_address;
+    const std::string s3_url = servers.s3 ? base_url(s3_place, servers.s3->port()) : std::string("off");
+    greet(config, node.get(), base_url(config, servers.main->port()), s3_url, cell.get());
+    logger.info("ready", {{"url", base_url(config, servers.main->port())}});
 
-  auto node = Node::open(*config, disk::make_real_disk(), logger);
-  if (!node) {
-    (*server)->stop();
-    if (s3_server) s3_server->stop();
-    return stop_with(node.error());
-  }
-  Janitor janitor(**node, logger);
-  janitor.start();
-  shared.open(**node, janitor);
-  Config s3_place = *config;
-  if (!config->s3_address.empty()) s3_place.http.address = config->s3_address;
-  const std::string s3_url = s3_server ? base_url(s3_place, s3_server->port()) : std::string("off");
-  greet(**node, base_url(*config, (*server)->port()), s3_url);
-  logger.info("ready", {{"url", base_url(*config, (*server)->port())}});
+    int received = 0;
+    sigwait(&signals, &received);
+    logger.info("stopping", {{"signal", received}});
+    // A second signal ends the process at once: nothing acknowledged depends on the rest.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    shared.drain();
+    if (cell) cell->stop();
+    servers.stop();
+    shared.close();
+    if (janitor) janitor->stop();
+    if (node) node->drain();
+    logger.info("stopped");
+    return {};
+  }();
+  if (!opened) servers.stop();
+  return opened;
+}
 
-  int received = 0;
-  sigwait(&signals, &received);
-  logger.info("stopping", {{"signal", received}});
-  // A second signal ends the process at once: nothing acknowledged depends on the rest.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  shared.drain();
-  (*server)->stop();
-  if (s3_server) s3_server->stop();
-  shared.close();
-  janitor.stop();
-  (*node)->drain();
-  logger.info("stopped");
-  return 0;
+}  // namespace
+
+int serve_main(const ServeArguments& arguments) {
+  const auto config = configure(arguments);
+  if (!config) return stop_with(config.error());
+  FdLogger logger(STDERR_FILENO, config->log_level, config->log_format);
+  const auto run = [&](const replica::WardReporter& supervisor) {
+    const auto done = run_node(*config, supervisor, logger);
+    return done ? 0 : stop_with(done.error());
+  };
+  // A member of several has a parent process that tells the others of its death at once.
+  if (config->has_role(kCellRole) && config->cell.supervised()) return replica::supervise(run, logger);
+  return run(replica::WardReporter());
 }
 
 }  // namespace hailstone::server

@@ -1,0 +1,172 @@
+// cell lock, elect: a command that runs while a lock is held.
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstring>
+
+#include "cli/cell_context.h"
+#include "cli/exit_codes.h"
+
+extern char** environ;
+
+namespace hailstone::cli {
+namespace {
+
+struct LockArguments {
+  std::string path, value;
+  bool shared = false, try_only = false;
+  double wait_s = 0;  // 0: as long as it takes
+  uint32_t delay_ms = 15'000;
+  double grace_s = 5;  // between SIGTERM and SIGKILL, when the lock is lost
+  std::vector<std::string> words;
+};
+
+sigset_t interesting() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&signals, signal);
+  return signals;
+}
+
+Result<pid_t> start(const std::vector<std::string>& words, const cell::Sequencer& sequencer) {
+  std::vector<std::string> variables;
+  for (char** each = environ; *each; ++each)
+    if (!ByteView(*each).starts_with("HAILSTONE_SEQUENCER=") &&
+        !ByteView(*each).starts_with("HAILSTONE_LOCK_GENERATION="))
+      variables.emplace_back(*each);
+  variables.push_back("HAILSTONE_SEQUENCER=" + text_of(sequencer));
+  variables.push_back(fmt::format("HAILSTONE_LOCK_GENERATION={}", sequencer.generation.value));
+  std::vector<char*> argv, envp;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  for (const std::string& variable : variables) envp.push_back(const_cast<char*>(variable.c_str()));
+  argv.push_back(nullptr);
+  envp.push_back(nullptr);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, words[0].c_str(), nullptr, &attributes, argv.data(), envp.data());
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return fail(Code::NotFound, fmt::format("{}: {}", words[0], std::strerror(error)));
+  return pid;
+}
+
+/// Runs until the command ends, or is made to since the lock may be lost. The exit code is the command's.
+Result<int> run_while_held(Context& context, const LockArguments& arguments, const cell::Sequencer& sequencer,
+                           const std::atomic<bool>& in_doubt) {
+  TRY(const pid_t pid, start(arguments.words, sequencer));
+  const sigset_t signals = interesting();
+  const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
+  double ending_s = -1;
+  while (true) {
+    const int signal = ::sigtimedwait(&signals, nullptr, &tick);
+    if (signal == SIGINT || signal == SIGTERM) ::kill(pid, signal);
+    int status = 0;
+    if (::waitpid(pid, &status, WNOHANG) == pid) {
+      if (ending_s >= 0)
+        return fail(Code::Unavailable, fmt::format("lock {} may be lost: the command was ended", sequencer.path));
+      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    if (!in_doubt) continue;
+    if (ending_s < 0) {
+      context.note(fmt::format("lock {} may be lost: ending the command", sequencer.path));
+      ::kill(pid, SIGTERM);
+      ending_s = 0;
+    } else if ((ending_s += 0.05) > arguments.grace_s) {
+      ::kill(pid, SIGKILL);
+    }
+  }
+}
+
+Result<int> with_lock(Context& context, const CellOptions& options, const LockArguments& arguments) {
+  const sigset_t signals = interesting();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the client's thread is there, which would take them
+  std::atomic<bool> in_doubt = false;
+  using Change = client::core::SessionChanged::Change;
+  TRY(const auto client,
+      connect_cell(context, options, Session::Open, [&](const client::core::SessionChanged& changed) {
+        if (changed.change == Change::Jeopardy || changed.change == Change::Expired) in_doubt = true;
+        if (changed.change == Change::Safe) in_doubt = false;
+      }));
+  client::LockOptions how;
+  how.mode = arguments.shared ? cell::LockMode::Shared : cell::LockMode::Exclusive;
+  how.wait = arguments.try_only ? cell::Lock::Wait::Try : cell::Lock::Wait::Queue;
+  how.delay_ms = arguments.delay_ms;
+  cell::Sequencer sequencer;
+  const double patience_s = arguments.try_only ? options.timeout_s : arguments.wait_s;
+  while (true) {
+    // In pieces, so that an interrupt is heard; a place in the queue is kept from one to the next only by the wait
+    // itself.
+    const bool endless = patience_s == 0;
+    const auto locked =
+        client->lock(arguments.path, how, {.ms = endless ? 3600'000 : static_cast<int64_t>(patience_s * 1000)});
+    if (locked) {
+      sequencer = *locked;
+      break;
+    }
+    if (endless && locked.error().error.code == Code::Timeout) continue;
+    return std::unexpected(error_of(locked.error()));
+  }
+  if (!arguments.value.empty()) {
+    TRY_DO(result_of(
+        client->put(arguments.path, arguments.value, {.life = cell::Put::Life::Ephemeral}, options.within())));
+    context.note(fmt::format("elected: {}", text_of(sequencer)));
+  }
+  Result<int> exit = kExitOk;
+  if (arguments.words.empty()) {
+    context.out() << (context.json ? json_of(sequencer).dump() : text_of(sequencer)) << std::endl;
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
+    while (!in_doubt && ::sigtimedwait(&stop, nullptr, &tick) < 0) {
+    }
+    if (in_doubt) exit = fail(Code::Unavailable, fmt::format("lock {} may be lost", arguments.path));
+  } else {
+    exit = run_while_held(context, arguments, sequencer, in_doubt);
+  }
+  static_cast<void>(client->close(options.within()));
+  return exit;
+}
+
+}  // namespace
+
+void add_cell_lock_commands(CLI::App& cell, Commands& commands, const std::shared_ptr<CellOptions>& options) {
+  Context& context = commands.context;
+  const auto add = [&](const char* name, const char* what) {
+    auto* command = cell.add_subcommand(name, what);
+    const auto arguments = std::make_shared<LockArguments>();
+    command->add_option("PATH", arguments->path, "The lock's, whether there is a file or not")->required();
+    command->add_option("--wait", arguments->wait_s, "Give up after so many seconds; 0: never")->capture_default_str();
+    command->add_option("--delay-ms", arguments->delay_ms, "How long nobody gets it after this has died holding it")
+        ->capture_default_str();
+    command->add_option("--grace", arguments->grace_s, "Seconds between SIGTERM and SIGKILL when it is lost")
+        ->capture_default_str();
+    commands.choose_when_parsed(command,
+                                [&context, options, arguments] { return with_lock(context, *options, *arguments); });
+    return std::pair(command, arguments);
+  };
+  auto [lock, locking] = add("lock", "Run a command while holding a lock; without one, hold it until interrupted");
+  lock->add_flag("--shared", locking->shared, "Others may hold it shared at the same time");
+  lock->add_flag("--try", locking->try_only, "Fail at once if somebody else has it");
+  lock->add_option("COMMAND", locking->words,
+                   "And its arguments; its environment has HAILSTONE_SEQUENCER and HAILSTONE_LOCK_GENERATION");
+  lock->footer(
+      "When the session is in jeopardy the lock may be lost, and the command is ended. Its exit code is this one's.");
+  auto [elect, electing] =
+      add("elect", "Wait to be elected, say so in the file PATH, and run a command while it lasts");
+  elect->add_option("VALUE", electing->value, "What the file says of the elected, for instance its address")
+      ->required();
+  elect->add_option("COMMAND", electing->words, "And its arguments; without one, stay elected until interrupted");
+}
+
+}  // namespace hailstone::cli

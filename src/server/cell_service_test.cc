@@ -1,0 +1,232 @@
+// Cells of one and of several real members in one process, used by a real client.
+#include "server/cell_service.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cell/query.h"
+#include "cell/snapshot_file.h"
+#include "client/blocking_client.h"
+#include "server/cell_restore.h"
+
+namespace hailstone::server {
+namespace {
+
+using Json = nlohmann::json;
+constexpr client::Within kSoon{20'000};  // a failed test's wait, never a passing one's
+
+class CellServiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "cell_service_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    base_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(base_); }
+
+  std::string directory(uint64_t id) const { return fmt::format("{}/{}", base_, id); }
+  CellConfig config(uint64_t id) const {
+    CellConfig out;
+    out.id = id;
+    out.port = out.member_port = 0;
+    out.segment_bytes = 1u << 20;
+    return out;
+  }
+  std::unique_ptr<CellService> start(const CellConfig& config) {
+    auto started = CellService::start(*disk_, clock_, config, directory(config.id), replica::WardReporter(), logger_);
+    EXPECT_TRUE(started) << started.error().message;
+    return started ? *std::move(started) : nullptr;
+  }
+  static std::unique_ptr<client::BlockingClient> connect(const CellService& service, bool open = true) {
+    client::Options options;
+    options.cell = net::CellAddress::parse(fmt::format("127.0.0.1:{}", service.port())).value();
+    auto client = client::BlockingClient::make(std::move(options)).value();
+    if (open) EXPECT_TRUE(client->open(kSoon));
+    return client;
+  }
+  static std::string content(client::BlockingClient& client, Bytes path) {
+    const auto copy = client.get(std::move(path), kSoon);
+    if (!copy) return "failed: " + copy.error().error.message;
+    return copy->file ? copy->file->content : "(none)";
+  }
+  static Result<Json> manage(client::BlockingClient& client, const Json& request) {
+    const auto response = client.manage(request.dump(), kSoon);
+    if (!response) return std::unexpected(response.error().error);
+    return Json::parse(*response);
+  }
+  static std::string dump_of(CellService& service) {
+    std::string out;
+    const auto state = service.member().state().snapshot();
+    EXPECT_TRUE(cell::dump(*state, [&](const Bytes& line) { out += line + "\n"; }));
+    return out;
+  }
+
+  std::string base_;
+  const std::unique_ptr<disk::Disk> disk_ = disk::make_real_disk();
+  SystemClock clock_;
+  NullLogger logger_;
+};
+
+TEST_F(CellServiceTest, WhatWasWrittenIsThereAfterAStopAndAfterACrash) {
+  {
+    const auto service = start(config(1));
+    const auto client = connect(*service);
+    ASSERT_TRUE(client->put("/a", "1", {}, kSoon));
+    service->stop();
+  }
+  {
+    const auto service = start(config(1));  // ends without stopping
+    const auto client = connect(*service);
+    EXPECT_EQ(content(*client, "/a"), "1");
+    ASSERT_TRUE(client->put("/b", "2", {}, kSoon));
+  }
+  const auto service = start(config(1));
+  const auto client = connect(*service);
+  EXPECT_EQ(content(*client, "/a") + content(*client, "/b"), "12");
+}
+
+TEST_F(CellServiceTest, WatchesHearOfWrites) {
+  const auto service = start(config(1));
+  const auto writer = connect(*service), reader = connect(*service);
+  const auto watch = reader->watch("/w", cell::Revision(0));
+  ASSERT_TRUE(writer->put("/w/x", "1", {}, kSoon));
+  ASSERT_TRUE(writer->put("/elsewhere", "1", {}, kSoon));
+  ASSERT_TRUE(writer->put("/w/x", "2", {}, kSoon));
+  std::vector<uint64_t> generations;
+  while (generations.size() < 2) {
+    const auto batch = watch->next(kSoon);
+    ASSERT_TRUE(batch) << batch.error().message;
+    for (const auto& item : batch->events) {
+      EXPECT_EQ(item.event.path, "/w/x");
+      generations.push_back(item.event.generation);
+    }
+  }
+  EXPECT_EQ(generations, (std::vector<uint64_t>{1, 2}));
+}
+
+TEST_F(CellServiceTest, AMemberIsAddedPromotedAndTheFirstOneRemoved) {
+  auto first = start(config(1));
+  const auto client = connect(*first);
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client->put(fmt::format("/f/{}", i), Bytes(1000, 'x'), {}, kSoon));
+  CellConfig second_config = config(2);
+  second_config.join = true;
+  second_config.members = {fmt::format("1={}", format_address(first->member().members().at(0)))};
+  const auto second = start(second_config);
+  const auto own = net::PeerAddress{.id = net::NodeId(2), .host = "127.0.0.1", .port = second->member().member_port()};
+  ASSERT_EQ(manage(*client, {{"op", "members.promote"}, {"id", 2}}).error().code, Code::NotFound);
+  ASSERT_TRUE(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", format_address(own)}}));
+  EXPECT_EQ(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", format_address(own)}}).error().code,
+            Code::Exists);
+  Result<Json> promoted = fail(Code::Timeout, "never tried");
+  for (int i = 0; i < 200 && !promoted; ++i) {  // until it has caught up
+    promoted = manage(*client, {{"op", "members.promote"}, {"id", 2}});
+    if (!promoted) ::usleep(50'000);
+  }
+  ASSERT_TRUE(promoted) << promoted.error().message;
+
+  const auto there = connect(*second);
+  EXPECT_EQ(content(*there, "/f/49"), Bytes(1000, 'x'));
+  ASSERT_TRUE(there->put("/g", "by way of the second", {}, kSoon));
+  EXPECT_EQ(content(*client, "/g"), "by way of the second");
+
+  Result<Json> removed = fail(Code::Timeout, "never tried");
+  for (int i = 0; i < 200 && !removed; ++i) {  // it leads, hands over, and is then taken out by the other
+    removed = manage(*there, {{"op", "members.remove"}, {"id", 1}});
+    if (!removed) ::usleep(50'000);
+  }
+  ASSERT_TRUE(removed) << removed.error().message;
+  first->stop();
+  first.reset();
+  ASSERT_TRUE(there->put("/h", "alone", {}, kSoon));
+  const auto status = manage(*there, {{"op", "status"}}).value();
+  EXPECT_EQ(status["leader"], 2);
+  EXPECT_EQ(status["members"].size(), 1u);
+  EXPECT_EQ(manage(*there, {{"op", "members.remove"}, {"id", 2}}).error().code, Code::Invalid);
+}
+
+TEST_F(CellServiceTest, ASnapshotBeginsAnotherCellWhoseNewMembersHaveItAll) {
+  const std::string file = base_ + "/snapshot";
+  {
+    const auto service = start(config(7));
+    const auto client = connect(*service);
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(client->put(fmt::format("/f/{}", i), Bytes(2000, 'y'), {}, kSoon));
+    const Json begun = manage(*client, {{"op", "snapshot.begin"}}).value();
+    cell::SnapshotWriter writer;
+    std::ofstream out(file, std::ios::binary);
+    out << writer.begin(
+        {.cell = begun["cell"].get<std::string>(), .revision = cell::Revision(begun["revision"].get<uint64_t>())});
+    Bytes piece =
+        client->manage(Json{{"op", "snapshot.read"}, {"snapshot", begun["snapshot"]}, {"after", ""}}.dump(), kSoon)
+            .value();
+    ASSERT_EQ(piece.back(), 1);  // all at once
+    piece.pop_back();
+    out << writer.add(piece) << writer.end();
+  }
+  const std::string data = base_ + "/restored";
+  const auto header = restore_cell(*disk_, file, data, 1);
+  ASSERT_TRUE(header) << header.error().message;
+  EXPECT_EQ(header->cell, "hailstone");
+  EXPECT_EQ(restore_cell(*disk_, file, data, 1).error().code, Code::Exists);
+  std::filesystem::rename(data + "/cell", directory(1));
+
+  const auto first = start(config(1));
+  const auto client = connect(*first);
+  EXPECT_EQ(content(*client, "/f/19"), Bytes(2000, 'y'));
+  EXPECT_EQ(content(*client, "/cell/members/7"), "(none)");
+  CellConfig second_config = config(2);
+  second_config.join = true;
+  second_config.members = {fmt::format("1=127.0.0.1:{}", first->member().member_port())};
+  const auto second = start(second_config);
+  ASSERT_TRUE(manage(
+      *client,
+      {{"op", "members.add"}, {"id", 2}, {"address", fmt::format("127.0.0.1:{}", second->member().member_port())}}));
+  const auto there = connect(*second, false);
+  EXPECT_EQ(content(*there, "/f/19"), Bytes(2000, 'y'));  // linearizable: it has caught up
+  EXPECT_EQ(dump_of(*first), dump_of(*second));
+}
+
+TEST_F(CellServiceTest, ADamagedSnapshotLeavesNothingBehind) {
+  const std::string file = base_ + "/snapshot";
+  cell::SnapshotWriter writer;
+  Bytes whole = writer.begin({.cell = "c", .revision = cell::Revision(1)}) +
+                writer.add(cell::encode_snapshot_block({{"a", "b"}})) + writer.end();
+  whole[40] ^= 1;
+  std::ofstream(file, std::ios::binary) << whole;
+  const auto restored = restore_cell(*disk_, file, base_ + "/restored", 1);
+  ASSERT_FALSE(restored);
+  EXPECT_EQ(restored.error().code, Code::Corrupt);
+  EXPECT_FALSE(std::filesystem::exists(base_ + "/restored/cell"));
+  EXPECT_FALSE(std::filesystem::exists(base_ + "/restored/cell.part"));
+}
+
+TEST_F(CellServiceTest, WhoHasNoAdminRightManagesNothing) {
+  const auto service = start(config(1));
+  const auto client = connect(*service);
+  ASSERT_TRUE(client->command(cell::SetRules{"boss", {{"/", cell::kAllRights}}}, kSoon));
+  EXPECT_EQ(manage(*client, {{"op", "snapshot.begin"}}).error().code, Code::Denied);
+  EXPECT_EQ(manage(*client, {{"op", "members.remove"}, {"id", 1}}).error().code, Code::Denied);
+  EXPECT_TRUE(manage(*client, {{"op", "status"}}));
+  EXPECT_EQ(client->put("/a", "1", {}, kSoon).error().error.code, Code::Denied);
+}
+
+TEST(CellConfig, MembersAreCheckedByName) {
+  CellConfig config;
+  EXPECT_EQ(config.founders()->size(), 1u);
+  config.members = {"1=127.0.0.1:1", "2=[::1]:2"};
+  EXPECT_EQ(config.founders()->at(1).host, "::1");
+  config.id = 3;
+  EXPECT_EQ(config.validate().error().message, "cell.members: this node's id, 3, is not among them");
+  config.join = true;
+  EXPECT_TRUE(config.validate());
+  for (const char* wrong : {"", "1", "1=", "x=a:1", "0=a:1", "1=a:", "1=a:0", "1=:1", "1=a:70000"}) {
+    config.members = {wrong};
+    EXPECT_FALSE(config.validate()) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace hailstone::server

@@ -29,6 +29,10 @@ ITEMS = {
     "paxos-faults": "three real nodes under kill -9, SIGSTOP, cut links and lost hosts: linearizable, and back in time",
     "bench-step": "a step of the consensus core, an idle member's memory, the simulator's pace",
     "bench-paxos": "a replicated register service against etcd, ZooKeeper and the floor, side by side",
+    "sim-cell": "the cell and its clients in virtual time, and the mistakes planted in them",
+    "cell-faults": "a real three-node cell under 500 faults: linearizable, locks fenced, events once, rolling upgrade without a failed call",
+    "cell-scale": "10,000 sessions and watches on three nodes, a write that 1,000 watch",
+    "bench-cell": "the cell beside etcd and ZooKeeper: writes, reads, locks, cached reads, a new member",
     "log-damage": "flipped bytes in logs and databases of real nodes, of a minority and of a majority",
     "readme": "a clean clone, the two commands, the five-minute session",
 }

@@ -10,7 +10,11 @@
 
 namespace hailstone::bench {
 
-enum class Call : uint8_t { Put, Get };
+enum class Call : uint8_t {
+  Put,
+  Get,
+  LockPair,  // lock and unlock, each durable; the path or prefix is this client's alone
+};
 
 /// Without sockets: bytes in, bytes out. One call at a time.
 class Client {
@@ -29,6 +33,7 @@ class Client {
 std::unique_ptr<Client> make_register_client();
 std::unique_ptr<Client> make_zookeeper_client();
 std::unique_ptr<Client> make_etcd_client();
+std::unique_ptr<Client> make_cell_client();
 /// Speaks to floor.cc: length-prefixed values, echoed.
 std::unique_ptr<Client> make_floor_client();
 

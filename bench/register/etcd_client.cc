@@ -1,8 +1,10 @@
 // etcd's KV service over gRPC: HTTP/2 by nghttp2, and the two messages by hand.
 #include <nghttp2/nghttp2.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 
 #include "base/codec.h"
 #include "bench/register/client.h"
@@ -34,32 +36,14 @@ class EtcdClient final : public Client {
   }
 
   Bytes call(Call call, ByteView key, ByteView value) override {
+    if (call == Call::LockPair) {
+      lock_ = key;
+      return lease_ ? lock() : grant();
+    }
     Bytes message;
-    const auto field = [&](uint8_t number, ByteView bytes) {
-      Encoder to(message);
-      to.u8(static_cast<uint8_t>(number << 3 | 2));
-      to.bytes(bytes);
-    };
-    field(1, key);
-    if (call == Call::Put) field(2, value);
-    body_.assign(1, '\0');
-    for (int shift = 24; shift >= 0; shift -= 8) body_.push_back(static_cast<char>(message.size() >> shift));
-    body_ += message;
-    sent_ = 0;
-    const nghttp2_nv headers[] = {
-        header(":method", "POST"),
-        header(":scheme", "http"),
-        header(":path", call == Call::Put ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range"),
-        header(":authority", "localhost"),
-        header("content-type", "application/grpc"),
-        header("te", "trailers"),
-    };
-    nghttp2_data_provider provider{};
-    provider.source.ptr = this;
-    provider.read_callback = read_body;
-    status_ = -1;
-    nghttp2_submit_request(session_, nullptr, headers, std::size(headers), &provider, nullptr);
-    return pending();
+    field(message, 1, key);
+    if (call == Call::Put) field(message, 2, value);
+    return request(call == Call::Put ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range", message);
   }
 
   Event take(ByteView bytes, Bytes& out) override {
@@ -76,12 +60,88 @@ class EtcdClient final : public Client {
     }
     if (!closed_) return Event::None;
     closed_ = false;
-    if (status_ == 0) return Event::Done;
+    if (status_ == 0) {
+      if (step_ == Step::None) return Event::Done;
+      out += std::exchange(step_, Step::None) == Step::Lock ? lock() : unlock();
+      return Event::None;
+    }
+    step_ = Step::None;
     why = "grpc-status " + std::to_string(status_);
     return Event::Failed;
   }
 
  private:
+  static void field(Bytes& message, uint8_t number, ByteView bytes) {
+    Encoder to(message);
+    to.u8(static_cast<uint8_t>(number << 3 | 2));
+    to.bytes(bytes);
+  }
+  static void field(Bytes& message, uint8_t number, uint64_t value) {
+    Encoder to(message);
+    to.u8(static_cast<uint8_t>(number << 3));
+    to.varint(value);
+  }
+
+  Bytes request(const char* path, const Bytes& message) {
+    body_.assign(1, '\0');
+    for (int shift = 24; shift >= 0; shift -= 8) body_.push_back(static_cast<char>(message.size() >> shift));
+    body_ += message;
+    sent_ = 0;
+    const nghttp2_nv headers[] = {
+        header(":method", "POST"),
+        header(":scheme", "http"),
+        header(":path", path),
+        header(":authority", "localhost"),
+        header("content-type", "application/grpc"),
+        header("te", "trailers"),
+    };
+    nghttp2_data_provider provider{};
+    provider.source.ptr = this;
+    provider.read_callback = read_body;
+    status_ = -1;
+    nghttp2_submit_request(session_, nullptr, headers, std::size(headers), &provider, nullptr);
+    return pending();
+  }
+
+  // What etcd's own `concurrency` package asks for: a key of this session under the lock's prefix, and who has the
+  // oldest; unlocking deletes the key.
+  Bytes grant() {
+    lease_ = (reinterpret_cast<uintptr_t>(this) >> 4 ^ static_cast<uint64_t>(getpid()) << 40) & INT64_MAX;
+    step_ = Step::Lock;
+    Bytes message;
+    field(message, 1, uint64_t{60});
+    field(message, 2, lease_);
+    return request("/etcdserverpb.Lease/LeaseGrant", message);
+  }
+  Bytes my_key() const { return lock_ + "/" + std::to_string(lease_); }
+  Bytes lock() {
+    Bytes compare, put, range, get, message, operation;
+    field(compare, 2, uint64_t{1});  // the revision of its creation
+    field(compare, 3, my_key());
+    field(compare, 5, uint64_t{0});  // is that of a key that is not there
+    field(put, 1, my_key());
+    field(put, 3, lease_);
+    field(range, 1, lock_ + "/");
+    field(range, 2, lock_ + "0");
+    field(range, 3, uint64_t{1});
+    field(range, 5, uint64_t{1});
+    field(range, 6, uint64_t{2});
+    field(get, 1, my_key());
+    field(message, 1, compare);
+    for (const auto& [branch, kind, what] : {std::tuple(2, 2, &put), {2, 1, &range}, {3, 1, &get}, {3, 1, &range}}) {
+      operation.clear();
+      field(operation, static_cast<uint8_t>(kind), *what);
+      field(message, static_cast<uint8_t>(branch), operation);
+    }
+    step_ = Step::Unlock;
+    return request("/etcdserverpb.KV/Txn", message);
+  }
+  Bytes unlock() {
+    Bytes message;
+    field(message, 1, my_key());
+    return request("/etcdserverpb.KV/DeleteRange", message);
+  }
+
   Bytes pending() {
     Bytes out;
     const uint8_t* data = nullptr;
@@ -118,6 +178,9 @@ class EtcdClient final : public Client {
   size_t sent_ = 0;
   bool ready_ = false, closed_ = false;
   int status_ = -1;
+  enum class Step : uint8_t { None, Lock, Unlock } step_ = Step::None;  // of a pair, when the answer at hand has come
+  uint64_t lease_ = 0;
+  Bytes lock_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -30,7 +31,10 @@ struct Settings {
   std::string operation = "put";
   size_t clients = 64, value_bytes = 256, keys = 10'000;
   double seconds = 5, warm_up = 1;
+  uint64_t calls = 0;  // so many in all, and then it ends; 0: as long as it lasts
 };
+
+volatile sig_atomic_t stopped = 0;  // by SIGTERM: what was measured is reported
 
 struct Conn {
   std::unique_ptr<Client> client;
@@ -69,7 +73,7 @@ class Load {
         measure_from_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(settings_.seconds));
     std::vector<epoll_event> events(1024);
     bool told = false;
-    while (Clock::now() < end_) {
+    while (Clock::now() < end_ && !stopped && (settings_.calls == 0 || latencies_.size() < settings_.calls)) {
       if (!told && Clock::now() >= measure_from_) {
         fmt::print(stderr, "measuring\n");
         fflush(stderr);
@@ -86,6 +90,7 @@ class Load {
   std::unique_ptr<Client> make() const {
     if (settings_.service == "etcd") return make_etcd_client();
     if (settings_.service == "zookeeper") return make_zookeeper_client();
+    if (settings_.service == "cell") return make_cell_client();
     if (settings_.service == "floor") return make_floor_client();
     return make_register_client();
   }
@@ -120,12 +125,19 @@ class Load {
     send(conn, conn.client->hello());
     Bytes more;
     // Services without a handshake are ready at once.
-    if (settings_.service != "zookeeper" && conn.client->take({}, more) == Client::Event::Ready) call(conn);
+    if (settings_.service != "zookeeper" && settings_.service != "cell" &&
+        conn.client->take({}, more) == Client::Event::Ready)
+      call(conn);
   }
 
   void call(Conn& conn) {
     conn.began = Clock::now();
-    const uint64_t number = conn.calls++ * 7919 + static_cast<uint64_t>(&conn - conns_.data()) * 104729;
+    if (settings_.operation == "lock") {
+      ++conn.calls;
+      return send(conn, conn.client->call(Call::LockPair, fmt::format("lock-{:08}", &conn - conns_.data()), {}));
+    }
+    const uint64_t scattered = conn.calls++ * 7919 + static_cast<uint64_t>(&conn - conns_.data()) * 104729;
+    const uint64_t number = settings_.calls ? next_++ : scattered;  // a count of calls fills all keys
     const std::string key = fmt::format("key-{:08}", number % settings_.keys);
     // The first call of a connection writes: that finds the leader.
     const bool write = settings_.operation == "put" || conn.calls == 1;
@@ -197,6 +209,7 @@ class Load {
   std::vector<Conn> conns_;
   Clock::time_point measure_from_, end_;
   std::vector<uint32_t> latencies_;  // tenths of a microsecond
+  uint64_t next_ = 0;
   uint64_t failures_ = 0;
   std::string why_;
 };
@@ -210,14 +223,16 @@ int main(int argc, char** argv) {
   CLI::App app("Load on a replicated service.");
   app.add_option("service", settings.service)
       ->required()
-      ->check(CLI::IsMember({"register", "etcd", "zookeeper", "floor"}));
+      ->check(CLI::IsMember({"register", "etcd", "zookeeper", "cell", "floor"}));
   app.add_option("--member", settings.members, "ID=PORT of each member")->required();
-  app.add_option("--operation", settings.operation)->check(CLI::IsMember({"put", "get"}));
+  app.add_option("--operation", settings.operation)->check(CLI::IsMember({"put", "get", "lock"}));
   app.add_option("--clients", settings.clients);
   app.add_option("--value-bytes", settings.value_bytes);
   app.add_option("--keys", settings.keys);
   app.add_option("--seconds", settings.seconds);
+  app.add_option("--calls", settings.calls);
   app.add_option("--warm-up", settings.warm_up);
   CLI11_PARSE(app, argc, argv);
+  signal(SIGTERM, [](int) { stopped = 1; });
   return Load(settings).run();
 }

@@ -116,88 +116,104 @@ def gaps(acknowledged, begin, end):
     return max(steps), sum(step for step in steps if step > 0.015)
 
 
+def elections(cluster, quick, base, want):
+    """Without a fault: none while idle, none under load."""
+    before = cluster.elections()
+    time.sleep(10 if quick else 600)
+    idle = cluster.elections() - before
+    with History(cluster, clients=16, seed=5) as load:
+        time.sleep(10 if quick else 600)
+    loaded = cluster.elections() - before - idle
+    want(idle + loaded == 0, f"{'10 s' if quick else '10 min'} each, idle and loaded with {len(load.lines)} operations: {idle} and {loaded} elections")
+
+
+def killed(cluster, quick, base, want):
+    took = []
+    for number in range(5 if quick else 50):
+        settle(cluster)
+        leader = cluster.wait_for_leader()
+        with contextlib.suppress(Gone):
+            Writer(cluster, first=leader).call(PUT, sized(b"probe") + sized(b"before"))
+        cluster.kill(leader)
+        took.append(first_write(cluster, b"kill-%d" % number, gone=[leader]))
+    want(statistics.median(took) <= 0.150 and max(took) <= 0.400,
+         f"fail-over after kill -9: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}")
+
+
+def cut_off(cluster, quick, base, want):
+    """The leader's host, from all others."""
+    took = []
+    for number in range(2 if quick else 10):
+        settle(cluster)
+        leader = cluster.wait_for_leader()
+        for other in range(cluster.count):
+            if other != leader:
+                cluster.cut(leader, other)
+                cluster.cut(other, leader)
+        took.append(first_write(cluster, b"cut-%d" % number, gone=[leader]))
+        cluster.mend()
+    want(max(took) <= GRANT_S + 0.100,
+         f"host cut off: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}")
+
+
+def planned(cluster, quick, base, want):
+    """Hand-overs, and a restart of all three, one after the other."""
+    settle(cluster)
+    with History(cluster, clients=8, seed=6) as load:
+        time.sleep(1)
+        longest = []
+        for _ in range(3 if quick else 20):
+            begin = time.monotonic()
+            cluster.resign(cluster.wait_for_leader())
+            time.sleep(0.5)
+            longest.append(gaps(load.acknowledged, begin, time.monotonic())[0])
+        # What the clients and this machine stall for by themselves: as long an interval in which nothing is done.
+        begin = time.monotonic()
+        time.sleep(cluster.count * GRANT_S * 1.5)
+        control = gaps(load.acknowledged, begin, time.monotonic())
+        begin = time.monotonic()
+        for i in range(cluster.count):
+            cluster.end(i)
+            cluster.start(i)
+            while True:  # it has caught up when it answers like the others
+                with contextlib.suppress(Gone, IndexError):
+                    if "leader" in cluster.status(i):
+                        break
+                time.sleep(0.02)
+            time.sleep(GRANT_S * 1.3)
+        without = gaps(load.acknowledged, begin, time.monotonic())
+    load.check(base + "/handover.history")
+    want(statistics.median(longest) <= 0.020 and without[1] < 0.100,
+         f"hand-over: write gap median {statistics.median(longest) * 1000:.0f} ms, max {max(longest) * 1000:.0f} ms; "
+         f"rolling restart of three: {without[1] * 1000:.0f} ms without writes in all, {without[0] * 1000:.0f} ms at once "
+         f"(undisturbed, as long: {control[1] * 1000:.0f} ms, {control[0] * 1000:.0f} ms at once)")
+
+
+def mixed(cluster, quick, base, want):
+    """Everything, under load."""
+    settle(cluster)
+    with History(cluster, clients=8, seed=7) as load:
+        faults, slowest = under_load(cluster, 40 if quick else 1800, seed=7)
+    verdict = load.check(base + "/faults.history")
+    want(True, f"{sum(faults.values())} faults {faults}; slowest return {slowest:.2f} s; {len(load.lines)} operations: {verdict}")
+
+
+PARTS = {"elections": elections, "killed": killed, "cut-off": cut_off, "planned": planned, "mixed": mixed}
+
+
 def run(quick=False):
+    """HAILSTONE_PARTS: some of them only, by name."""
     build()
-    short = []
+    short, figures = [], []
 
     def want(good, what):
         print(f"  {'' if good else 'SHORT: '}{what}", flush=True)
+        figures.append(what)
         if not good:
             short.append(what)
 
     with tempfile.TemporaryDirectory() as base, Cluster(base + "/cluster") as cluster:
-        # Elections without a fault: none while idle, none under load.
-        before = cluster.elections()
-        time.sleep(10 if quick else 600)
-        idle = cluster.elections() - before
-        with History(cluster, clients=16, seed=5) as load:
-            time.sleep(10 if quick else 600)
-        loaded = cluster.elections() - before - idle
-        want(idle + loaded == 0, f"{'10 s' if quick else '10 min'} each, idle and loaded with {len(load.lines)} operations: {idle} and {loaded} elections")
-
-        # kill -9 of the leader's process.
-        took = []
-        for number in range(5 if quick else 50):
-            settle(cluster)
-            leader = cluster.wait_for_leader()
-            with contextlib.suppress(Gone):
-                Writer(cluster, first=leader).call(PUT, sized(b"probe") + sized(b"before"))
-            cluster.kill(leader)
-            took.append(first_write(cluster, b"kill-%d" % number, gone=[leader]))
-        killed = f"fail-over after kill -9: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}"
-        want(statistics.median(took) <= 0.150 and max(took) <= 0.400, killed)
-
-        # The leader's host is cut off.
-        took = []
-        for number in range(2 if quick else 10):
-            settle(cluster)
-            leader = cluster.wait_for_leader()
-            for other in range(cluster.count):
-                if other != leader:
-                    cluster.cut(leader, other)
-                    cluster.cut(other, leader)
-            took.append(first_write(cluster, b"cut-%d" % number, gone=[leader]))
-            cluster.mend()
-        vanished = f"host cut off: median {statistics.median(took) * 1000:.0f} ms, max {max(took) * 1000:.0f} ms of {len(took)}"
-        want(max(took) <= GRANT_S + 0.100, vanished)
-
-        # Planned hand-over, and a restart of all three, one after the other.
-        settle(cluster)
-        with History(cluster, clients=8, seed=6) as load:
-            time.sleep(1)
-            longest = []
-            for _ in range(3 if quick else 20):
-                begin = time.monotonic()
-                cluster.resign(cluster.wait_for_leader())
-                time.sleep(0.5)
-                longest.append(gaps(load.acknowledged, begin, time.monotonic())[0])
-            # What the clients and this machine stall for by themselves: as long an interval in which nothing is done.
-            begin = time.monotonic()
-            time.sleep(cluster.count * GRANT_S * 1.5)
-            control = gaps(load.acknowledged, begin, time.monotonic())
-            begin = time.monotonic()
-            for i in range(cluster.count):
-                cluster.end(i)
-                cluster.start(i)
-                while True:  # it has caught up when it answers like the others
-                    with contextlib.suppress(Gone, IndexError):
-                        if "leader" in cluster.status(i):
-                            break
-                    time.sleep(0.02)
-                time.sleep(GRANT_S * 1.3)
-            without = gaps(load.acknowledged, begin, time.monotonic())
-        load.check(base + "/handover.history")
-        planned = (f"hand-over: write gap median {statistics.median(longest) * 1000:.0f} ms, max {max(longest) * 1000:.0f} ms; "
-                   f"rolling restart of three: {without[1] * 1000:.0f} ms without writes in all, {without[0] * 1000:.0f} ms at once "
-                   f"(undisturbed, as long: {control[1] * 1000:.0f} ms, {control[0] * 1000:.0f} ms at once)")
-        want(statistics.median(longest) <= 0.020 and without[1] < 0.100, planned)
-
-        # Everything, under load.
-        settle(cluster)
-        with History(cluster, clients=8, seed=7) as load:
-            faults, slowest = under_load(cluster, 40 if quick else 1800, seed=7)
-        verdict = load.check(base + "/faults.history")
-        total = sum(faults.values())
-        print(f"  {total} faults {faults}; slowest return {slowest:.2f} s; {len(load.lines)} operations: {verdict}", flush=True)
+        for name in os.environ.get("HAILSTONE_PARTS", ",".join(PARTS)).split(","):
+            PARTS[name](cluster, quick, base, want)
     assert not short, "; ".join(short)
-    return f"{killed}; {vanished}; {planned}; {total} faults, {len(load.lines)} operations, linearizable"
+    return "; ".join(figures)

@@ -167,6 +167,9 @@ class Cluster:
         if pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                while True:  # one that is in the middle of a sync ends after it, and keeps its ports so long
+                    os.kill(pid, 0)
+                    time.sleep(0.005)
         self.supervisors[i].wait()
         self.supervisors[i] = None
 

@@ -64,7 +64,8 @@ def files(cluster, i):
     base = cluster.directory / str(i)
     found = [path for path in base.rglob("*") if path.is_file() and path.stat().st_size and ".damaged" not in str(path)]
     current = base / "log" / "current"
-    log = base / "log" / (current.read_text() if current.exists() else "")  # where it is since a damaged one was set aside
+    number = current.read_text().split()[0] if current.exists() else "1"
+    log = base / "log" / ("" if number == "1" else f"log-{number}")  # where it is since a damaged one was set aside
     return [path for path in found if path.parent == log and "segment" in path.name
             or re.search(r"/log/promises|\.sst$|MANIFEST|CURRENT", str(path))]
 

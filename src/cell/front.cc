@@ -290,7 +290,8 @@ Time Front::wake() const {
 }
 
 Front::Figures Front::figures() const {
-  Figures out{.connections = connections_.size(), .watches = watches_.size()};
+  Figures out{
+      .connections = connections_.size(), .watches = watches_.size(), .timers = timers_.size(), .asks = asks_.size()};
   for (const auto& [id, connection] : connections_) {
     out.calls += connection.calls.size();
     out.call_bytes += connection.call_bytes;

@@ -111,6 +111,7 @@ class Front final : private Watches::Sink {
 
   struct Figures {
     size_t connections = 0, calls = 0, watches = 0;
+    size_t timers = 0, asks = 0;  // bounded by the calls
     uint64_t call_bytes = 0, unwritten_bytes = 0;
   };
   Figures figures() const;
@@ -182,6 +183,7 @@ class Front final : private Watches::Sink {
   void refuse(CallName name, Error error, Fate fate);
   void want_read_point();
   Result<void> answer(CallName name, const replica::Reader& state);
+  void arm(Timer timer);
   void run_timers(Time now);
   Result<void> step(Time now, const replica::Reader& state);
 
@@ -193,7 +195,8 @@ class Front final : private Watches::Sink {
   Watches watches_;
   bool more_events_ = false;
   bool may_catch_up_ = false;
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;  // some of calls that have ended
+  size_t timers_max_ = 0;                                                  // beyond it those are taken out
   Time upkeep_at_;
   std::vector<CallName> asks_;  // linearizable, waiting for a read point
   std::map<uint64_t, std::vector<CallName>> read_points_;

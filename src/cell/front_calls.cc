@@ -10,6 +10,7 @@ namespace hailstone::cell {
 namespace {
 
 constexpr size_t kListingBytesMax = 1 << 20;  // of names; more is for the next page
+constexpr size_t kTimersKept = 4096;          // however few calls there are
 
 struct Header {
   wire::CallId call;
@@ -141,7 +142,7 @@ Result<void> Front::take_call(Time now, wire::ConnectionId id, wire::ClientMessa
   connection.call_bytes += bytes;
   ++usage.calls;
   usage.call_bytes += bytes;
-  timers_.push({Timer::What::Deadline, call.deadline, name});
+  arm({Timer::What::Deadline, call.deadline, name});
   if (auto* manage = std::get_if<wire::Manage>(&call.message)) {
     call.doubt = true;
     out_->manage.push_back({id, header.call, connection.principal, std::move(manage->request)});
@@ -219,7 +220,7 @@ void Front::link_lost(Time now, MemberId member, Output& out) {
     for (auto& [call_id, call] : connection.calls) {
       if (std::erase(call.out, member) == 0) continue;
       call.doubt = true;
-      timers_.push({Timer::What::Retry, now + options_.retry_ns, {id, call_id}});
+      arm({Timer::What::Retry, now + options_.retry_ns, {id, call_id}});
     }
 }
 
@@ -231,7 +232,7 @@ void Front::receive(Time now, MemberId from, wire::PeerMessage message, Output& 
     if (!call) return;
     if (const auto copy = std::ranges::find(call->out, from); copy != call->out.end()) call->out.erase(copy);
     if (leader_ != from) return relay(name, *call, now);
-    timers_.push({Timer::What::Retry, now + options_.retry_ns, name});
+    arm({Timer::What::Retry, now + options_.retry_ns, name});
     return;
   }
   auto* reverse = std::get_if<wire::Reverse>(&message);
@@ -246,7 +247,7 @@ void Front::receive(Time now, MemberId from, wire::PeerMessage message, Output& 
     if (refused && refused->fate == Fate::Unknown) {
       call->doubt = true;
       if (is_repeatable(call->message) && now < call->deadline) {
-        timers_.push({Timer::What::Retry, now + options_.retry_ns, name});
+        arm({Timer::What::Retry, now + options_.retry_ns, name});
         return;
       }
     }
@@ -284,7 +285,7 @@ Result<void> Front::read_point(Time now, uint64_t tag, Result<void> reached, con
   if (reached) {
     for (const CallName name : asks) TRY_DO(answer(name, state));
   } else {
-    asks_.insert(asks_.end(), asks.begin(), asks.end());  // until their deadlines
+    std::ranges::copy_if(asks, std::back_inserter(asks_), [&](CallName name) { return find(name); });
     read_again_ = now + options_.retry_ns;
   }
   return step(now, state);
@@ -330,6 +331,17 @@ void Front::deadline(CallName name) {
   const bool unknown = sent && !reads && !options_.mistakes.relayed_call_is_told_not_done;
   refuse(name, {Code::Timeout, sent ? "no answer of the master before the deadline" : "no master before the deadline"},
          unknown ? Fate::Unknown : Fate::NotDone);
+}
+
+/// A deadline may be long after its call has ended: without a look now and then they would add up.
+void Front::arm(Timer timer) {
+  timers_.push(timer);
+  if (timers_.size() <= std::max(timers_max_, kTimersKept)) return;
+  std::vector<Timer> left;
+  for (; !timers_.empty(); timers_.pop())
+    if (find(timers_.top().name)) left.push_back(timers_.top());
+  timers_max_ = 2 * left.size();
+  timers_ = decltype(timers_)(std::greater<>(), std::move(left));
 }
 
 void Front::run_timers(Time now) {

@@ -323,6 +323,35 @@ TEST(Front, AWatchAheadOfThisMemberWaitsForIt) {
   EXPECT_EQ(s.told(c, WatchId(1)), (std::vector<uint64_t>{3}));
 }
 
+TEST(Front, AWatchAheadOfEverythingOutlivesAStateWhoseHistoryBeginsLater) {
+  Serving s;
+  Settings settings;
+  settings.history_events_max = 2;
+  s.cell.cell(ChangeSettings{settings});
+  s.applied();
+  const auto c = s.connect(1);
+  s.say(c, wire::Watch{WatchId(1), "/f", Revision(1'000'000), {}});
+  s.say(c, wire::Watch{WatchId(2), "/f", {}, {}});
+  for (int i = 0; i < 10; ++i) s.cell.put("/f", std::to_string(i));
+  s.applied();  // as after a snapshot of another member's
+  EXPECT_EQ(s.told(c, WatchId(1)), (std::vector<uint64_t>{}));
+  EXPECT_EQ(s.told(c, WatchId(2)), (std::vector<uint64_t>{10, 11}));
+}
+
+TEST(Front, WhatIsKeptOfCallsEndsWithThem) {
+  Serving s;
+  const auto c = s.connect(1);
+  for (uint64_t i = 1; i <= 6000; ++i) s.say(c, wire::Ask{CallId(i), 600'000, wire::Ask::View::Local, Get{"/f"}});
+  EXPECT_EQ(s.all<wire::Result>(c).size(), 6000u);
+  EXPECT_LE(s.front.figures().timers, 4500u) << "deadlines of calls that have ended";
+  for (uint64_t i = 0; i < 100; ++i) {  // nobody leads
+    s.say(c, get(6001 + i, "/f"));
+    s.pass_ms(2000);
+    while (!s.points.empty()) s.reach(fail(Code::Unavailable, "nobody leads"));
+  }
+  EXPECT_LE(s.front.figures().asks, 2u);
+}
+
 TEST(Front, AWatchAboutASessionTellsOfItsLocksOnly) {
   Serving s;
   const SessionId ann = s.cell.open("ann"), ben = s.cell.open("ben");

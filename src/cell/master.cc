@@ -5,6 +5,11 @@
 #include <algorithm>
 
 namespace hailstone::cell {
+namespace {
+
+constexpr size_t kTimersKept = 4096;  // however few sessions and commands there are
+
+}  // namespace
 
 // ---- leadership ----
 
@@ -115,6 +120,23 @@ Result<void> Master::settle(Time now, const View& view, Output& out) {
   return {};
 }
 
+/// A deadline may be long after its command was proposed: without a look now and then they would add up.
+void Master::arm(Timer::What what, Time at, uint64_t id) {
+  timers_.push({what, at, id});
+  if (timers_.size() <= std::max(timers_max_, kTimersKept)) return;
+  std::vector<Timer> left;
+  for (; !timers_.empty(); timers_.pop()) {
+    const Timer& timer = timers_.top();
+    const auto at_command = timer.what == Timer::What::Deadline ? commands_.find(timer.id) : commands_.end();
+    if (timer.what == Timer::What::Deadline &&
+        (at_command == commands_.end() || at_command->second.stage == Pending::Stage::Proposed))
+      continue;
+    left.push_back(timer);
+  }
+  timers_max_ = 2 * left.size();
+  timers_ = decltype(timers_)(std::greater<>(), std::move(left));
+}
+
 void Master::run_timers(Time now, Output& out) {
   while (!timers_.empty() && timers_.top().at <= now) {
     const Timer timer = timers_.top();
@@ -159,6 +181,7 @@ Master::Figures Master::figures() const {
           .held_commands = held_,
           .in_flight = commands_.size() - held_,
           .copies = copies_.size(),
+          .timers = timers_.size(),
           .held_bytes = held_bytes_,
           .taking_over = !gate_open_};
 }

@@ -69,7 +69,7 @@ class Master {
   Time wake() const { return timers_.empty() ? kNever : timers_.top().at; }
 
   struct Figures {
-    size_t sessions = 0, held_commands = 0, in_flight = 0, copies = 0;
+    size_t sessions = 0, held_commands = 0, in_flight = 0, copies = 0, timers = 0;
     uint64_t held_bytes = 0;
     bool taking_over = false;  // commands that change files wait for clients to check in
   };
@@ -125,7 +125,7 @@ class Master {
 
   ClusterTime cluster_time(Time now) const;
   int64_t outlasting(uint32_t lease_ms) const;
-  void arm(Timer::What what, Time at, uint64_t id = 0) { timers_.push({what, at, id}); }
+  void arm(Timer::What what, Time at, uint64_t id = 0);
   void run_timers(Time now, Output& out);
   Result<void> settle(Time now, const View& view, Output& out);
 
@@ -186,15 +186,16 @@ class Master {
   std::set<SessionId> unchecked_;  // may have copies from before this epoch
   bool gate_open_ = true;
   std::vector<Tag> gated_;
-  std::deque<SessionId> due_;     // leases have run out; Expiring
-  std::optional<Tag> expire_;     // under way, one at a time
-  bool expire_blocked_ = false;   // until its timer
-  bool ticking_ = false;          // a Tick is under way
-  ClusterTime delay_due_;         // when one is wanted; 0: not
-  std::deque<Waiting> waiting_;   // for the leader's lease
-  std::set<SessionId> ready_;     // whose queue may go on
-  std::vector<Tag> ready_alone_;  // commands without session that may go on
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::deque<SessionId> due_;                                              // leases have run out; Expiring
+  std::optional<Tag> expire_;                                              // under way, one at a time
+  bool expire_blocked_ = false;                                            // until its timer
+  bool ticking_ = false;                                                   // a Tick is under way
+  ClusterTime delay_due_;                                                  // when one is wanted; 0: not
+  std::deque<Waiting> waiting_;                                            // for the leader's lease
+  std::set<SessionId> ready_;                                              // whose queue may go on
+  std::vector<Tag> ready_alone_;                                           // commands without session that may go on
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;  // some of commands that are settled
+  size_t timers_max_ = 0;                                                  // beyond it those are taken out
 };
 
 }  // namespace hailstone::cell

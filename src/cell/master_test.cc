@@ -415,6 +415,18 @@ TEST_F(MasterOfTwo, HeldCommandsAreBounded) {
   EXPECT_EQ(b.master.figures().held_commands, 0u) << "held no longer than their deadlines";
 }
 
+TEST_F(MasterOfTwo, DeadlinesOfCommandsThatAreDoneAreForgotten) {
+  for (uint64_t i = 0; i < 6000; ++i) {
+    m.tell(wire::Do{CallId(++m.calls), 600'000, {}, {}, {}, Txn{{}, {Put{"/g", "x"}}, {}}});
+    m.apply_all();
+    m.sent.clear();
+  }
+  EXPECT_LE(m.master.figures().timers, 4500u);
+  m.now = m.now + ns_of_ms(30'000);
+  m.tick();
+  EXPECT_EQ(m.proposed.size(), 1u) << "sessions expire all the same";
+}
+
 TEST_F(MasterOfTwo, NewRulesCallEverythingBack) {
   EXPECT_TRUE(m.fetch(reader, "/f").keep);
   m.tell(wire::Do{CallId(90), 5000, {}, {}, {}, SetRules{"ben", {{"/", kAllRights}}}});

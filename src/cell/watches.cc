@@ -97,9 +97,10 @@ Result<bool> Watches::distribute(const replica::Reader& state, size_t events_max
   }
   TRY(const EventBatch batch, events_after(state, seen_, "/", events_max));
   if (batch.compacted) {
-    // The state has come from another member, and its history begins later.
+    // The state has come from another member, and its history begins later. Who is ahead of that misses nothing; its
+    // revision may be one that is in no state yet.
     for (auto& [key, watch] : watches_)
-      if (watch.live) fall_behind(watch);
+      if (watch.live && watch.at < *batch.compacted) fall_behind(watch);
     seen_ = *batch.compacted;
     return true;
   }

@@ -44,7 +44,13 @@ void ReadCache::put(ByteView key, std::optional<Bytes> value) {
     return;
   }
   if (const auto found = recent_.find(key); found != recent_.end()) {
-    found->second = std::move(value);  // sizes of what is written again and again are much the same
+    recent_bytes_ += bytes;
+    recent_bytes_ -= found->second ? found->second->size() : 0;
+    found->second = std::move(value);
+    if (recent_bytes_ > bytes_max_ / 2) {
+      older_ = std::exchange(recent_, {});
+      recent_bytes_ = 0;
+    }
     return;
   }
   if ((recent_bytes_ += key.size() + bytes + kEntryBytes) > bytes_max_ / 2) {

@@ -36,6 +36,18 @@ TEST_F(PendingTest, OfAKeyThatIsWrittenAgainOnlyTheLastGoesToTheDatabase) {
   EXPECT_EQ(pending.batch().ops().size(), 2u);
 }
 
+TEST(ReadCache, IsBoundedWhereSmallValuesGrowLarge) {
+  ReadCache cache(64 << 10);
+  const auto key = [](int i) { return Bytes("key") + std::to_string(i); };
+  for (int i = 0; i < 100; ++i) cache.put(key(i), "x");
+  for (int i = 0; i < 100; ++i) cache.put(key(i), Bytes(1000, 'x'));
+  size_t bytes = 0;
+  for (int i = 100; i-- > 0;)
+    if (const auto* found = cache.find(key(i))) bytes += (*found)->size();
+  EXPECT_LE(bytes, 64u << 10);
+  EXPECT_GE(bytes, 20u << 10);
+}
+
 TEST_F(PendingTest, WhatOthersWroteIsSeenOnceItForgets) {
   EXPECT_EQ(get("a"), "(none)");
   ASSERT_TRUE(database->write(put("a", "theirs")));

@@ -39,16 +39,16 @@ TEST_F(SnapshotTest, AMemberThatWasAwayTooLongIsGivenOne) {
   for (; count_ < 20; ++count_) must(0, noise(count_, 4000));
   converge(count_);
   members_[2].stop();
-  std::atomic<int> pieces = 0;
-  wires_.filter([&](ReplicaId, Channel channel) {
-    pieces += channel == Channel::Snapshots;
+  const auto pieces = std::make_shared<std::atomic<int>>(0);  // the members go on after this function
+  wires_.filter([pieces](ReplicaId, Channel channel) {
+    *pieces += channel == Channel::Snapshots;
     return true;
   });
   push_past(Slot(1000));
   start(2);
   must(0, "z"), ++count_;
   converge(count_);
-  EXPECT_GT(pieces, 0);
+  EXPECT_GT(*pieces, 0);
   // It is a full member again.
   members_[0].stop();
   must(0, "without the first"), ++count_;
@@ -82,25 +82,24 @@ TEST_F(SnapshotTest, ATransferGoesOnWhereItWasCutOff) {
   members_[2].stop();
   push_past(Slot(1000));
   // Two pieces come, then nothing; the member that wants it is started anew.
-  std::atomic<int> pieces = 0;
-  wires_.filter([&](ReplicaId to, Channel channel) {
+  const auto pieces = std::make_shared<std::atomic<int>>(0);  // the members go on after this function
+  wires_.filter([pieces](ReplicaId to, Channel channel) {
     if (channel != Channel::Snapshots || to != ReplicaId(3)) return true;
-    return ++pieces <= 2;
+    return ++*pieces <= 2;
   });
   start(2);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (pieces < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (*pieces < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   members_[2].drain();  // so that what came is durable
-  pieces = 0;
-  std::atomic<int> again = 0;
-  wires_.filter([&](ReplicaId to, Channel channel) {
-    again += channel == Channel::Snapshots && to == ReplicaId(3);
+  const auto again = std::make_shared<std::atomic<int>>(0);
+  wires_.filter([again](ReplicaId to, Channel channel) {
+    *again += channel == Channel::Snapshots && to == ReplicaId(3);
     return true;
   });
   start(2);
   converge(count_);
-  EXPECT_GT(again, 0);
-  EXPECT_LT(again, 5);  // of about five
+  EXPECT_GT(*again, 0);
+  EXPECT_LT(*again, 5);  // of about five
 }
 
 /// Between two databases, by hand: a crash at every operation of the one that receives.

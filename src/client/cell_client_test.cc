@@ -380,5 +380,21 @@ TEST_F(BlockingClientTest, ManyThreadsShareOne) {
   EXPECT_EQ(told, 2);
 }
 
+TEST_F(CellClientTest, AsMuchAsMayBeAskedAtOnceFitsIntoTheConnection) {
+  connect_and_open();
+  size_t done = 0;
+  for (int i = 0; i < 28; ++i) {
+    cell::Txn txn;  // of half a MB
+    for (int file = 0; file < 2; ++file)
+      txn.then_operations.emplace_back(cell::Put{"/f/" + std::to_string(2 * i + file), Bytes(250 << 10, 'x')});
+    asio::co_spawn(loop, client->txn(std::move(txn), kSoon), [&](const std::exception_ptr&, const auto& reply) {
+      EXPECT_TRUE(reply);
+      ++done;
+    });
+  }
+  ASSERT_TRUE(run_until([&] { return done == 28; }));
+  EXPECT_EQ(member->connections, 1u);
+}
+
 }  // namespace
 }  // namespace hailstone::client

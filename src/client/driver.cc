@@ -34,6 +34,8 @@ Result<std::unique_ptr<Driver>> Driver::make(asio::io_context& loop, Options opt
   if (options.cell.members.empty() && options.cell.domain.empty())
     return fail(Code::Invalid, "cell: no address: write host:port,host:port or srv:DOMAIN");
   net::StreamOptions streams{.tls = options.tls, .plain = options.plain};
+  // All that is asked may be sent at once: a full queue would end the connection, again and again.
+  streams.queue_bytes_max = std::max(streams.queue_bytes_max, 2 * options.core.call_bytes_max);
   // A member answers keep-alives; the streams' own pings are for what is between them.
   streams.connect_timeout_ms = std::max(kMinTimeoutMs, static_cast<int>(options.core.silence_ms / 2));
   std::unique_ptr<Driver> driver(new Driver(loop, with_seed(std::move(options)), listener, logger));

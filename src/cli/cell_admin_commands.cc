@@ -51,7 +51,7 @@ Result<int> show_status(Context& context, const CellOptions& options, const Admi
   const uint64_t leader = status.value("leader", uint64_t{0});
   const int exit = leader ? kExitOk : kExitFailure;
   if (context.json) {
-    context.out() << status.dump() << '\n';
+    context.out() << line_of(status) << '\n';
     return exit;
   }
   Table table({{"CELL"}, {text_field(status, "cell")}});
@@ -71,7 +71,7 @@ Result<int> list_members(Context& context, const CellOptions& options, const Adm
   TRY(const auto client, connect_cell(context, options, Session::None));
   TRY(const Json status, manage_cell(*client, options, {{"op", "status"}}));
   if (context.json)
-    context.out() << status.value("members", Json::array()).dump() << '\n';
+    context.out() << line_of(status.value("members", Json::array())) << '\n';
   else
     print_members(context, status);
   return kExitOk;
@@ -82,7 +82,7 @@ Result<int> manage_and_note(Context& context, const CellOptions& options, const 
   TRY(const auto client, connect_cell(context, options, Session::None));
   TRY(const Json answer, manage_cell(*client, options, request));
   if (context.json)
-    context.out() << answer.dump() << '\n';
+    context.out() << line_of(answer) << '\n';
   else
     context.note(note);
   return kExitOk;
@@ -160,7 +160,7 @@ Result<int> list_sessions(Context& context, const CellOptions& options, const Ad
     after = page.back().id;
   }
   if (context.json)
-    context.out() << rows.dump() << '\n';
+    context.out() << line_of(rows) << '\n';
   else
     table.print(context.out());
   return kExitOk;
@@ -186,7 +186,7 @@ Result<int> show_lock(Context& context, const CellOptions& options, const AdminA
   }
   if (lock.delayed_until) json["delayed_until"] = format_iso8601(UnixMicros(lock.delayed_until.value));
   if (context.json) {
-    context.out() << json.dump() << '\n';
+    context.out() << line_of(json) << '\n';
   } else {
     table.print(context.out());
     if (lock.delayed_until)
@@ -232,7 +232,7 @@ Result<int> show_rules(Context& context, const CellOptions& options, const Admin
     table.row({rule.prefix, rights_text(rule.rights)});
   }
   if (context.json)
-    context.out() << rows.dump() << '\n';
+    context.out() << line_of(rows) << '\n';
   else
     table.print(context.out());
   return kExitOk;
@@ -305,7 +305,7 @@ Result<int> save_snapshot(Context& context, const CellOptions& options, const Ad
   Bytes after;
   for (bool last = false; !last;) {
     const Json request{{"op", "snapshot.read"}, {"snapshot", id}, {"after", to_hex(after)}};
-    TRY(Bytes piece, result_of(client->manage(request.dump(), options.within())));
+    TRY(Bytes piece, result_of(client->manage(line_of(request), options.within())));
     if (piece.empty()) return fail(Code::Corrupt, "the member sent an empty piece");
     last = piece.back() == 1;
     piece.pop_back();
@@ -317,13 +317,12 @@ Result<int> save_snapshot(Context& context, const CellOptions& options, const Ad
   }
   TRY_DO(put(writer.end()));
   TRY_DO(file.finish());
-  static_cast<void>(client->manage(Json{{"op", "snapshot.end"}, {"snapshot", id}}.dump(), options.within()));
+  static_cast<void>(client->manage(line_of(Json{{"op", "snapshot.end"}, {"snapshot", id}}), options.within()));
   if (context.json)
-    context.out() << Json{{"file", arguments.file},
-                          {"revision", begun["revision"]},
-                          {"records", entries},
-                          {"bytes", bytes}}
-                         .dump()
+    context.out() << line_of({{"file", arguments.file},
+                              {"revision", begun.value("revision", uint64_t{0})},
+                              {"records", entries},
+                              {"bytes", bytes}})
                   << '\n';
   else
     context.note(fmt::format("{}: revision {}, {} records, {}", arguments.file, begun.value("revision", uint64_t{0}),

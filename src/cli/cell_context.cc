@@ -228,7 +228,7 @@ Error error_of(const client::CallError& error) {
 }
 
 Result<Json> manage_cell(client::BlockingClient& client, const CellOptions& options, const Json& request) {
-  TRY(const Bytes response, result_of(client.manage(request.dump(), options.within())));
+  TRY(const Bytes response, result_of(client.manage(line_of(request), options.within())));
   Json json = Json::parse(response, nullptr, false);
   if (json.is_discarded()) return fail(Code::Unsupported, "the member's answer is not JSON: is it of another version?");
   return json;
@@ -244,6 +244,8 @@ Json json_of(const cell::FileStat& stat) {
   if (stat.owner) out["owner"] = stat.owner.value;
   return out;
 }
+
+std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 void add_content(Json& json, ByteView content) {
   if (is_text(content))

@@ -41,6 +41,8 @@ Result<T> result_of(client::Called<T> called) {
 Result<Json> manage_cell(client::BlockingClient& client, const CellOptions& options, const Json& request);
 
 Json json_of(const cell::FileStat& stat);
+/// As text. Paths and names are any bytes: those that are no UTF-8 are replaced.
+std::string line_of(const Json& json);
 /// "content" where it is UTF-8, else "content_base64".
 void add_content(Json& json, ByteView content);
 Json json_of(const cell::EventBatch::Item& item);

@@ -51,7 +51,7 @@ Result<int> list_files(Context& context, const CellOptions& options, const FileA
     request.after = page.next;
   } while (!request.after.empty());
   if (context.json)
-    context.out() << Json{{"path", arguments.path}, {"entries", rows}}.dump() << '\n';
+    context.out() << line_of(Json{{"path", arguments.path}, {"entries", rows}}) << '\n';
   else if (!table.empty())
     table.print(context.out());
   return kExitOk;
@@ -66,7 +66,7 @@ Result<int> print_file(Context& context, const CellOptions& options, const FileA
     json["path"] = arguments.path;
     json["revision"] = copy.revision.value;
     add_content(json, copy.file->content);
-    context.out() << json.dump() << '\n';
+    context.out() << line_of(json) << '\n';
   } else {
     context.out() << copy.file->content;
     if (::isatty(STDOUT_FILENO) == 1 && !copy.file->content.ends_with('\n')) context.out() << '\n';
@@ -78,7 +78,7 @@ void print_stat(Context& context, const std::string& path, const cell::FileStat&
   if (!context.json) return;
   Json json = json_of(stat);
   json["path"] = path;
-  context.out() << json.dump() << '\n';
+  context.out() << line_of(json) << '\n';
 }
 
 Result<int> hold_until_interrupted(Context& context, client::BlockingClient& client, const CellOptions& options) {
@@ -134,7 +134,7 @@ Result<int> remove_files(Context& context, const CellOptions& options, const Fil
   }
   static_cast<void>(client->close(options.within()));
   if (context.json)
-    context.out() << Json{{"deleted", files}}.dump() << '\n';
+    context.out() << line_of(Json{{"deleted", files}}) << '\n';
   else if (arguments.recursive)
     context.note(fmt::format("{} files deleted", files));
   return kExitOk;
@@ -162,7 +162,7 @@ Result<int> watch_files(Context& context, const CellOptions& options, const File
     for (const auto& item : batch->events) {
       const Json json = json_of(item);
       if (context.json) {
-        context.out() << json.dump() << '\n';
+        context.out() << line_of(json) << '\n';
         continue;
       }
       std::string more;

@@ -8,6 +8,8 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstring>
+#include <future>
+#include <variant>
 
 #include "cli/cell_context.h"
 #include "cli/exit_codes.h"
@@ -29,8 +31,15 @@ struct LockArguments {
 sigset_t interesting() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
   return signals;
+}
+
+/// A signal that asks this to end; 0: none came within `wait`.
+int ending_signal(const timespec& wait) {
+  sigset_t signals = interesting();
+  sigdelset(&signals, SIGCHLD);
+  return std::max(::sigtimedwait(&signals, nullptr, &wait), 0);
 }
 
 Result<pid_t> start(const std::vector<std::string>& words, const cell::Sequencer& sequencer) {
@@ -62,13 +71,16 @@ Result<pid_t> start(const std::vector<std::string>& words, const cell::Sequencer
 /// Runs until the command ends, or is made to since the lock may be lost. The exit code is the command's.
 Result<int> run_while_held(Context& context, const LockArguments& arguments, const cell::Sequencer& sequencer,
                            const std::atomic<bool>& in_doubt) {
+  if (in_doubt) return fail(Code::Unavailable, fmt::format("lock {} may be lost: nothing was run", sequencer.path));
   TRY(const pid_t pid, start(arguments.words, sequencer));
   const sigset_t signals = interesting();
   const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
   double ending_s = -1;
   while (true) {
-    const int signal = ::sigtimedwait(&signals, nullptr, &tick);
-    if (signal == SIGINT || signal == SIGTERM) ::kill(pid, signal);
+    siginfo_t info{};
+    const int signal = ::sigtimedwait(&signals, &info, &tick);
+    // The terminal's go to the command, too, without our help.
+    if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL) ::kill(pid, signal);
     int status = 0;
     if (::waitpid(pid, &status, WNOHANG) == pid) {
       if (ending_s >= 0)
@@ -86,6 +98,56 @@ Result<int> run_while_held(Context& context, const LockArguments& arguments, con
   }
 }
 
+/// What waits for the lock gives it, or the exit code of a signal that came first: then it is not held, or goes with
+/// the session.
+Result<std::variant<cell::Sequencer, int>> wait_for_lock(client::BlockingClient& client, const CellOptions& options,
+                                                         const LockArguments& arguments) {
+  client::LockOptions how;
+  how.mode = arguments.shared ? cell::LockMode::Shared : cell::LockMode::Exclusive;
+  how.wait = arguments.try_only ? cell::Lock::Wait::Try : cell::Lock::Wait::Queue;
+  how.delay_ms = arguments.delay_ms;
+  const double patience_s = arguments.try_only ? options.timeout_s : arguments.wait_s;
+  const bool endless = patience_s == 0;
+  while (true) {
+    // On a thread of its own: the place in the queue lasts as long as the call, and an interrupt must be heard
+    // meanwhile.
+    auto waiting = std::async(std::launch::async, [&] {
+      return client.lock(arguments.path, how, {.ms = endless ? 3600'000 : static_cast<int64_t>(patience_s * 1000)});
+    });
+    while (waiting.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+      const int signal = ending_signal({.tv_sec = 0, .tv_nsec = 0});
+      if (signal == 0) continue;
+      const sigset_t again = interesting();
+      ::pthread_sigmask(SIG_UNBLOCK, &again, nullptr);    // a second one ends this at once
+      static_cast<void>(client.close(options.within()));  // ends the wait, too
+      waiting.wait();
+      return 128 + signal;
+    }
+    const auto locked = waiting.get();
+    if (locked) return *locked;
+    if (!endless || locked.error().error.code != Code::Timeout || !client.session())
+      return std::unexpected(error_of(locked.error()));
+  }
+}
+
+Result<int> while_held(Context& context, client::BlockingClient& client, const CellOptions& options,
+                       const LockArguments& arguments, const cell::Sequencer& sequencer,
+                       const std::atomic<bool>& in_doubt) {
+  if (!arguments.value.empty()) {
+    TRY_DO(
+        result_of(client.put(arguments.path, arguments.value, {.life = cell::Put::Life::Ephemeral}, options.within())));
+    context.note(fmt::format("elected: {}", text_of(sequencer)));
+  }
+  if (arguments.words.empty()) {
+    context.out() << (context.json ? line_of(json_of(sequencer)) : text_of(sequencer)) << std::endl;
+    while (!in_doubt && ending_signal({.tv_sec = 0, .tv_nsec = 50'000'000}) == 0) {
+    }
+    if (in_doubt) return fail(Code::Unavailable, fmt::format("lock {} may be lost", arguments.path));
+    return kExitOk;
+  }
+  return run_while_held(context, arguments, sequencer, in_doubt);
+}
+
 Result<int> with_lock(Context& context, const CellOptions& options, const LockArguments& arguments) {
   const sigset_t signals = interesting();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before the client's thread is there, which would take them
@@ -96,45 +158,16 @@ Result<int> with_lock(Context& context, const CellOptions& options, const LockAr
         if (changed.change == Change::Jeopardy || changed.change == Change::Expired) in_doubt = true;
         if (changed.change == Change::Safe) in_doubt = false;
       }));
-  client::LockOptions how;
-  how.mode = arguments.shared ? cell::LockMode::Shared : cell::LockMode::Exclusive;
-  how.wait = arguments.try_only ? cell::Lock::Wait::Try : cell::Lock::Wait::Queue;
-  how.delay_ms = arguments.delay_ms;
-  cell::Sequencer sequencer;
-  const double patience_s = arguments.try_only ? options.timeout_s : arguments.wait_s;
-  while (true) {
-    // In pieces, so that an interrupt is heard; a place in the queue is kept from one to the next only by the wait
-    // itself.
-    const bool endless = patience_s == 0;
-    const auto locked =
-        client->lock(arguments.path, how, {.ms = endless ? 3600'000 : static_cast<int64_t>(patience_s * 1000)});
-    if (locked) {
-      sequencer = *locked;
-      break;
-    }
-    if (endless && locked.error().error.code == Code::Timeout) continue;
-    return std::unexpected(error_of(locked.error()));
-  }
-  if (!arguments.value.empty()) {
-    TRY_DO(result_of(
-        client->put(arguments.path, arguments.value, {.life = cell::Put::Life::Ephemeral}, options.within())));
-    context.note(fmt::format("elected: {}", text_of(sequencer)));
-  }
+  const auto locked = wait_for_lock(*client, options, arguments);
   Result<int> exit = kExitOk;
-  if (arguments.words.empty()) {
-    context.out() << (context.json ? json_of(sequencer).dump() : text_of(sequencer)) << std::endl;
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGINT);
-    sigaddset(&stop, SIGTERM);
-    const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
-    while (!in_doubt && ::sigtimedwait(&stop, nullptr, &tick) < 0) {
-    }
-    if (in_doubt) exit = fail(Code::Unavailable, fmt::format("lock {} may be lost", arguments.path));
-  } else {
-    exit = run_while_held(context, arguments, sequencer, in_doubt);
-  }
-  static_cast<void>(client->close(options.within()));
+  if (!locked)
+    exit = std::unexpected(locked.error());
+  else if (const int* interrupted = std::get_if<int>(&*locked))
+    exit = *interrupted;
+  else
+    exit = while_held(context, *client, options, arguments, std::get<cell::Sequencer>(*locked), in_doubt);
+  // However it went: otherwise the lock, or the place in its queue, would stay until the lease ends.
+  if (client->session()) static_cast<void>(client->close(options.within()));
   return exit;
 }
 

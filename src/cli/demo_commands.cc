@@ -72,7 +72,7 @@ Result<int> run_demo(Context& context, const DemoArguments& arguments) {
   if (error) return fail(Code::Io, fmt::format("{}: {}", arguments.directory, error.message()));
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
 
   const auto port = [&](int node, int which) { return arguments.port + 10 * node + which; };

@@ -17,6 +17,7 @@ using paxos::ReplicaId;
 
 constexpr int64_t kAnswerNs = 10'000'000'000;    // another member's
 constexpr int64_t kSnapshotNs = 60'000'000'000;  // between two pieces
+constexpr int64_t kSnapshotWholeNs = 3'600'000'000'000;
 constexpr size_t kSnapshotsMax = 4;
 constexpr size_t kPieceBytes = 1u << 20;
 
@@ -118,6 +119,7 @@ void CellManage::add(const Request& request, Done done) {
   const auto address = parse_address(request.text_field("address"));
   if (id == 0) return done(fail(Code::Invalid, "members.add: \"id\" must be 1 or more"));
   if (!address) return done(std::unexpected(address.error()));
+  if (auto usable = member_.check_address(*address); !usable) return done(std::unexpected(usable.error()));
   paxos::Config next = member_.host().status(kRootGroup).config;
   if (next.is_voter(ReplicaId(id)) || next.is_learner(ReplicaId(id)))
     return done(fail(Code::Exists, fmt::format("node {} is a member already", id)));
@@ -254,7 +256,8 @@ Result<Bytes> CellManage::begin_snapshot(const Request& request) {
   if (snapshots_.size() >= kSnapshotsMax)
     return fail(Code::Exhausted, fmt::format("{} snapshots are being read here already", snapshots_.size()));
   const uint64_t id = next_id_++;
-  Held held{member_.state().snapshot(), request.principal, clock_.monotonic_ns() + kSnapshotNs};
+  const int64_t now = clock_.monotonic_ns();
+  Held held{member_.state().snapshot(), request.principal, now + kSnapshotWholeNs, now + kSnapshotNs};
   TRY(const auto counters, cell::schema::read_counters(*held.state));
   snapshots_.emplace(id, std::move(held));
   return text_of({{"snapshot", id}, {"cell", member_.config().name}, {"revision", counters.revision.value}});
@@ -267,7 +270,7 @@ Result<Bytes> CellManage::read_snapshot(const Request& request) {
     return fail(Code::NotFound, "no such snapshot is held here: begin again");
   Bytes after;
   if (!from_hex(request.text_field("after"), after)) return fail(Code::Invalid, "\"after\" must be hex digits");
-  found->second.until_ns = clock_.monotonic_ns() + kSnapshotNs;
+  found->second.until_ns = std::min(clock_.monotonic_ns() + kSnapshotNs, found->second.end_ns);
   const auto at = found->second.state->iterate(after, Bytes(64, '\xff'));
   std::vector<cell::SnapshotEntry> entries;
   for (size_t bytes = 0; at->valid() && bytes < kPieceBytes; at->next()) {

@@ -31,6 +31,8 @@ class CellManage {
   void on_frame(net::NodeId from, ByteView frame);
   /// Forgets what is not answered and snapshots that nobody reads any more.
   void on_tick();
+  /// Of the member's state; before that goes.
+  void forget_snapshots() { snapshots_.clear(); }
 
  private:
   struct Waiting {
@@ -40,6 +42,7 @@ class CellManage {
   struct Held {
     std::unique_ptr<replica::Reader> state;
     Bytes principal;
+    int64_t end_ns;  // however much it is read
     int64_t until_ns;
   };
   struct Request;

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "cell/query.h"
+#include "net/resolve.h"
 #include "replica/rocks_database.h"
 
 namespace hailstone::server {
@@ -61,12 +62,16 @@ Result<void> CellMember::open_all(disk::Disk& disk, Clock& clock, const std::str
     first = paxos::Config{.epoch = 1};
     for (const auto& founder : founders) first->voters.push_back({.id = replica::replica_of(founder.id)});
   }
-  TRY(group_,
-      host_->add_group(kRootGroup, *database_, machine_,
-                       {.log_directory = options.journal.log.directory, .flush_bytes = config_.flush_bytes, .read_cache_bytes = 16u << 20}, first));
+  TRY(group_, host_->add_group(kRootGroup, *database_, machine_,
+                               {.log_directory = options.journal.log.directory,
+                                .flush_bytes = config_.flush_bytes,
+                                .read_cache_bytes = 16u << 20},
+                               first));
   TRY(auto named, named_members());
-  members_ = named.empty() ? founders : std::move(named);
-  if (alone) members_[0].port = net_->port();
+  members_ = names_self(named) ? std::move(named) : founders;
+  if (alone)
+    for (auto& member : members_)
+      if (member.id.value == config_.id) member.port = net_->port();
   return {};
 }
 
@@ -92,10 +97,24 @@ Result<std::vector<net::PeerAddress>> CellMember::named_members() const {
       continue;
     }
     address->id = net::NodeId(id);
+    // One address that won't do must not take the others' away.
+    if (auto usable = check_address(*address); !usable && id != config_.id) {
+      logger_.warn("member_not_reached", {{"id", id}, {"error", usable.error().message}});
+      continue;
+    }
     out.push_back(*std::move(address));
   }
   std::ranges::sort(out, {}, &net::PeerAddress::id);
   return out;
+}
+
+Result<void> CellMember::check_address(const net::PeerAddress& address) const {
+  boost::system::error_code not_numeric;
+  const auto numeric = net::asio::ip::make_address(address.host, not_numeric);
+  if (config_.tls() || config_.plain_anywhere || not_numeric || net::is_loopback(numeric)) return {};
+  return fail(Code::Denied, fmt::format("{} is not on loopback, and members have no certificates: set cell.tls_*, or "
+                                        "cell.plain_anywhere",
+                                        format_address(address)));
 }
 
 Result<void> CellMember::use_members(std::vector<net::PeerAddress> members) {
@@ -114,17 +133,19 @@ Result<void> CellMember::use_members(std::vector<net::PeerAddress> members) {
 void CellMember::refresh_members() {
   auto named = named_members();
   if (!named) return logger_.error("members_unreadable", {{"error", named.error().message}});
-  if (named->empty()) return name_founders();
+  // A list without this node is not the cell's yet, or not any more: the links that there are stay.
+  if (!names_self(*named)) return name_founders(*named);
   if (*named == members()) return;
   if (auto used = use_members(*std::move(named)); !used)
     logger_.error("members_unusable", {{"error", used.error().message}});
 }
 
 // Whoever leads a new cell writes down who founded it.
-void CellMember::name_founders() {
+void CellMember::name_founders(const std::vector<net::PeerAddress>& named) {
   if (group_->leader() != self()) return;
   cell::Txn txn;
   for (const auto& member : members()) {
+    if (std::ranges::find(named, member.id, &net::PeerAddress::id) != named.end()) continue;
     const Bytes path = fmt::format("{}/{}", kMembersPath, member.id.value);
     txn.compares.push_back(cell::FileAbsent{path});
     txn.then_operations.push_back(cell::Put{.path = path, .content = format_address(member)});

@@ -2,6 +2,7 @@
 // are.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -61,6 +62,8 @@ class CellMember {
     return lead_ballot_;
   }
   const CellConfig& config() const { return config_; }
+  /// Denied: other members may not be reached there without TLS.
+  Result<void> check_address(const net::PeerAddress& address) const;
   /// As known here, by id.
   std::vector<net::PeerAddress> members() const;
 
@@ -92,7 +95,10 @@ class CellMember {
   Result<void> open_all(disk::Disk& disk, Clock& clock, const std::string& directory);
   Result<std::vector<net::PeerAddress>> named_members() const;
   Result<void> use_members(std::vector<net::PeerAddress> members);
-  void name_founders();
+  void name_founders(const std::vector<net::PeerAddress>& named);
+  bool names_self(const std::vector<net::PeerAddress>& named) const {
+    return std::ranges::find(named, net::NodeId(config_.id), &net::PeerAddress::id) != named.end();
+  }
 
   const CellConfig config_;
   const Events events_;

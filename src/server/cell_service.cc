@@ -1,6 +1,7 @@
 #include "server/cell_service.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <boost/asio/post.hpp>
 #include <future>
@@ -21,6 +22,13 @@ constexpr auto kGoodbyeTime = std::chrono::milliseconds(500);
 
 net::NodeId node_of(MemberId member) { return net::NodeId(member.value); }
 MemberId member_of(net::NodeId node) { return MemberId(node.value); }
+
+/// Files of this process that clients may have. The rest is the log's and the database's, which fail without.
+size_t connections_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return std::max<size_t>(limit.rlim_cur / 2, 1);
+}
 
 }  // namespace
 
@@ -59,6 +67,7 @@ Result<void> CellService::open(disk::Disk& disk, const std::string& directory,
   options.plain =
       config_.plain_anywhere ? net::StreamOptions::Plain::Anywhere : net::StreamOptions::Plain::LoopbackOnly;
   options.payload_bytes_max = wire::kMessageBytesMax;
+  options.connections_max = std::min(options.connections_max, connections_max());
   options.queue_bytes_max = 64u << 20;  // the front cuts off sooner who reads too little
   TRY(streams_, net::Streams::make(loop_, options, *this, logger_));
   timer_.emplace(loop_);
@@ -80,23 +89,13 @@ CellService::~CellService() {
   }
   if (member_) member_->net().stop();  // nothing comes from it any more
   streams_.reset();
-  manage_.reset();  // it may hold snapshots of the member's state
+  if (manage_) manage_->forget_snapshots();  // the member answers it to the last, and takes the state with it
 }
 
 void CellService::stop() {
   const std::lock_guard once(stop_mutex_);
   if (std::exchange(stopped_, true)) return;
-  push(Work{[this] {
-    stopping_ = true;
-    streams_->stop_listening();
-    cell::Front::Output out;
-    front_->stop(out);
-    for (auto& message : out.clients) {
-      const net::StreamId stream = stream_of(message.connection);
-      streams_->send(stream, wire::kClientChannel, std::move(message.message));
-      streams_->close(stream, net::Streams::Close::WhenWritten, Error{Code::Unavailable, "the member stops"});
-    }
-  }});
+  push(Work{[this] { send_away(); }});
   std::this_thread::sleep_for(kGoodbyeTime / 10);  // clients hear it before the leader changes
   member_->stop();
   loop_.stop();
@@ -110,6 +109,7 @@ void CellService::fail_with(const Error& error) {
   // Its supervisor starts it again, and what is damaged is given again by the others. Alone, what is served besides
   // goes on.
   if (config_.supervised()) _exit(1);
+  look();
 }
 
 // ---- from any thread ----
@@ -142,6 +142,19 @@ void CellService::on_frame(net::StreamId stream, uint8_t channel, ByteView paylo
 void CellService::on_written(net::StreamId stream, uint64_t queue_bytes) { push(Written{stream, queue_bytes}); }
 void CellService::on_closed(net::StreamId stream, const Error&) { push(Closed{stream}); }
 
+/// Clients go to another member, or hear that nobody is here.
+void CellService::send_away() {
+  if (std::exchange(stopping_, true)) return;
+  streams_->stop_listening();
+  cell::Front::Output out;
+  front_->stop(out);
+  for (auto& message : out.clients) {
+    const net::StreamId stream = stream_of(message.connection);
+    streams_->send(stream, wire::kClientChannel, std::move(message.message));
+    streams_->close(stream, net::Streams::Close::WhenWritten, Error{Code::Unavailable, "the member stops"});
+  }
+}
+
 void CellService::run_turn() {
   inputs_.clear();
   {
@@ -150,7 +163,12 @@ void CellService::run_turn() {
     posted_ = false;
   }
   looking_ = false;  // before the view is taken: what is applied from here on is another look
-  if (failed_) return;
+  if (failed_) {
+    send_away();
+    const std::lock_guard hold(figures_mutex_);
+    figures_ = {};
+    return;
+  }
   Turn turn{.now = Time{clock_.monotonic_ns()},
             .may_read = member_->group().may_read(),
             .state = nullptr,
@@ -180,11 +198,10 @@ Result<void> CellService::follow_leader(Turn& turn) {
     front_->leader(turn.now, MemberId(leader.value), turn.front);
   }
   const bool leads = leader == member_->self() && !stopping_;
-  if (!leads && master_.leads()) master_.follow(turn.master);
-  if (!leads || !turn.may_read) return {};
-  const uint64_t epoch = member_->lead_ballot().round;
-  if (epoch == 0 || (master_.leads() && master_.epoch().value == epoch)) return {};
-  if (master_.leads()) master_.follow(turn.master);
+  const uint64_t epoch = member_->lead_ballot().round;  // known before its lease is
+  // Between two leaderships that look like one from here another member may have led.
+  if (master_.leads() && (!leads || master_.epoch().value != epoch)) master_.follow(turn.master);
+  if (!leads || !turn.may_read || epoch == 0 || master_.leads()) return {};
   return master_.lead(turn.now, wire::Epoch(epoch), static_cast<int64_t>(clock_.wall().value), turn.view(),
                       turn.master);
 }

@@ -111,6 +111,7 @@ class CellService final : private net::StreamReceiver, private net::Receiver {
   Result<void> deliver(Turn& turn);
   void send(cell::MemberId to, const cell::wire::PeerMessage& message);
   void propose(cell::Master::Output::Proposal proposal);
+  void send_away();
   void sleep_until_wanted();
   void upkeep();
   void fail_with(const Error& error);

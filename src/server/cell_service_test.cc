@@ -3,6 +3,12 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +17,7 @@
 #include "cell/query.h"
 #include "cell/snapshot_file.h"
 #include "client/blocking_client.h"
+#include "disk/sim_disk.h"
 #include "server/cell_restore.h"
 
 namespace hailstone::server {
@@ -211,6 +218,88 @@ TEST_F(CellServiceTest, WhoHasNoAdminRightManagesNothing) {
   EXPECT_EQ(manage(*client, {{"op", "members.remove"}, {"id", 1}}).error().code, Code::Denied);
   EXPECT_TRUE(manage(*client, {{"op", "status"}}));
   EXPECT_EQ(client->put("/a", "1", {}, kSoon).error().error.code, Code::Denied);
+}
+
+TEST_F(CellServiceTest, OddRequestsAreRefusedAndNothingElse) {
+  const auto service = start(config(1));
+  const auto client = connect(*service);
+  for (const std::string& odd :
+       {std::string(), std::string("null"), std::string("[1]"), std::string("{"), std::string("{\"op\":7}"),
+        std::string("{\"op\":\"\xff\"}"), std::string("{\"op\":\"members.add\",\"id\":-1,\"address\":{}}"),
+        std::string("{\"op\":\"members.add\",\"id\":1e999}"), std::string("{\"op\":\"members.promote\",\"id\":[]}"),
+        std::string("{\"op\":\"snapshot.read\",\"snapshot\":{},\"after\":9}"), std::string(2 << 20, '[')})
+    EXPECT_FALSE(client->manage(odd, kSoon)) << odd.substr(0, 60);
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  EXPECT_TRUE(client->manage("{\"op\":\"status\",\"deep\":" + deep + "}", kSoon));
+  EXPECT_TRUE(service->healthy());
+}
+
+TEST_F(CellServiceTest, AnAddressThatWillNotDoKeepsNoMemberOut) {
+  const auto service = start(config(1));
+  const auto client = connect(*service);
+  EXPECT_EQ(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", "192.0.2.1:9"}}).error().code, Code::Denied);
+  ASSERT_TRUE(client->put("/cell/members/8", "192.0.2.1:9", {}, kSoon));
+  ASSERT_TRUE(client->put("/cell/members/9", "127.0.0.1:9", {}, kSoon));
+  const auto names = [&] {
+    std::vector<uint64_t> out;
+    for (const auto& member : service->member().members()) out.push_back(member.id.value);
+    return out;
+  };
+  for (int i = 0; i < 400 && names().size() < 2; ++i) ::usleep(50'000);
+  EXPECT_EQ(names(), (std::vector<uint64_t>{1, 9}));
+}
+
+TEST_F(CellServiceTest, AFailedMemberSendsItsClientsAway) {
+  disk::SimDisk disk;
+  auto started = CellService::start(disk, clock_, config(1), "/data", replica::WardReporter(), logger_);
+  ASSERT_TRUE(started) << started.error().message;
+  const auto client = connect(**started);
+  ASSERT_TRUE(client->put("/a", "1", {}, kSoon));
+  disk.crash();
+  EXPECT_FALSE(client->put("/a", "2", {}, {.ms = 2000}));
+  const auto again = connect(**started, false);
+  const auto opened = again->open({.ms = 1000});
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().error.message.find("Connection refused"), std::string::npos) << opened.error().error.message;
+  EXPECT_FALSE((*started)->healthy());
+}
+
+// The other files are the log's and the database's.
+TEST_F(CellServiceTest, ClientsCannotTakeAllFiles) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 400;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  {
+    const auto service = start(config(1));
+    const auto client = connect(*service);
+    int told[2];
+    ASSERT_EQ(::pipe(told), 0);
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(service->port()), .sin_addr = {}, .sin_zero = {}};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const pid_t crowd = ::fork();
+    if (crowd == 0) {  // only what may be called between fork and exec
+      ::close(told[0]);
+      for (int fd = 5; fd < 400; ++fd)
+        if (fd != told[1]) ::close(fd);
+      for (int i = 0; i < 380; ++i)
+        if (::connect(::socket(AF_INET, SOCK_STREAM, 0), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+          break;
+      if (::write(told[1], "x", 1) == 1) ::pause();
+      ::_exit(0);
+    }
+    ::close(told[1]);
+    char there = 0;
+    ASSERT_EQ(::read(told[0], &there, 1), 1);
+    for (int i = 0; i < 20; ++i)  // several files of the log
+      EXPECT_TRUE(client->put("/f", Bytes(200'000, static_cast<char>('a' + i)), {}, kSoon));
+    EXPECT_TRUE(service->healthy());
+    ::kill(crowd, SIGKILL);
+    ::waitpid(crowd, nullptr, 0);
+    ::close(told[0]);
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST(CellConfig, MembersAreCheckedByName) {

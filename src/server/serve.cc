@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -121,6 +122,14 @@ Result<Servers> listen(const Config& config, FrontShared& shared, Logger& logger
   return out;
 }
 
+/// Connections are files; there may be as many as the system lets this process have.
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 Result<void> run_node(const Config& config, const replica::WardReporter& supervisor, Logger& logger) {
   // Signals are taken by sigwait below, on this thread, never by a handler.
   sigset_t signals;
@@ -128,6 +137,7 @@ Result<void> run_node(const Config& config, const replica::WardReporter& supervi
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  raise_file_limit();
 
   static SystemClock clock;
   const auto disk = disk::make_real_disk();
@@ -149,7 +159,12 @@ Result<void> run_node(const Config& config, const replica::WardReporter& supervi
     std::unique_ptr<Node> node;
     std::unique_ptr<Janitor> janitor;
     if (config.has_role(kRepositoryRole)) {
-      TRY(node, Node::open(config, *std::move(directory), disk::make_real_disk(), logger));
+      auto made = Node::open(config, *std::move(directory), disk::make_real_disk(), logger);
+      if (!made) {
+        servers.stop();  // they look at the cell, which goes now
+        return std::unexpected(std::move(made).error());
+      }
+      node = *std::move(made);
       janitor = std::make_unique<Janitor>(*node, logger);
       janitor->start();
       shared.open(*node, *janitor);

@@ -20,11 +20,11 @@ class Encoder {
   void u64(uint64_t v) { fixed(v); }
   /// LEB128, at most 10 bytes.
   void varint(uint64_t v) {
-    while (v >= 0x80) {
-      u8(static_cast<uint8_t>(v) | 0x80);
-      v >>= 7;
-    }
-    u8(static_cast<uint8_t>(v));
+    char bytes[10];
+    size_t size = 0;
+    for (; v >= 0x80; v >>= 7) bytes[size++] = static_cast<char>(v | 0x80);
+    bytes[size++] = static_cast<char>(v);
+    out_.append(bytes, size);
   }
   /// Zig-zag, then varint.
   void svarint(int64_t v) { varint(static_cast<uint64_t>(v) << 1 ^ static_cast<uint64_t>(v >> 63)); }
@@ -39,7 +39,9 @@ class Encoder {
  private:
   template <std::unsigned_integral T>
   void fixed(T v) {
-    for (size_t i = 0; i < sizeof(T); ++i) out_.push_back(static_cast<char>(v >> (8 * i)));
+    char bytes[sizeof(T)];
+    for (size_t i = 0; i < sizeof(T); ++i) bytes[i] = static_cast<char>(v >> (8 * i));
+    out_.append(bytes, sizeof(T));
   }
   Bytes& out_;
 };
@@ -55,15 +57,14 @@ class Decoder {
   uint64_t u64() { return fixed<uint64_t>(); }
   uint64_t varint() {
     uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      const uint8_t byte = u8();
-      if (!ok_) return 0;
-      if (shift == 63 && byte > 1) break;  // would overflow 64 bits
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) {
-        if (byte == 0 && shift > 0) break;  // not the shortest form: every value has one encoding
-        return value;
-      }
+    for (size_t i = 0; ok_ && i < in_.size() && i < 10; ++i) {
+      const auto byte = static_cast<uint8_t>(in_[i]);
+      if (i == 9 && byte > 1) break;  // would overflow 64 bits
+      value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+      if (byte & 0x80) continue;
+      if (byte == 0 && i > 0) break;  // not the shortest form: every value has one encoding
+      in_.remove_prefix(i + 1);
+      return value;
     }
     ok_ = false;
     return 0;

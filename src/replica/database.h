@@ -26,6 +26,7 @@ class Batch {
   void erase_range(Bytes begin, Bytes end) { ops_.push_back({Op::Kind::EraseRange, std::move(begin), std::move(end)}); }
   void add(Op op) { ops_.push_back(std::move(op)); }
   const std::vector<Op>& ops() const { return ops_; }
+  void reserve(size_t ops) { ops_.reserve(ops_.size() + ops); }
   std::vector<Op> take() { return std::exchange(ops_, {}); }
   bool empty() const { return ops_.empty(); }
   void clear() { ops_.clear(); }

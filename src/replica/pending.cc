@@ -26,7 +26,7 @@ class FailedIterator final : public Iterator {
 
 // ---- ReadCache ----
 
-const std::optional<Bytes>* ReadCache::find(ByteView key) {
+const std::optional<Bytes>* ReadCache::find(Hashed key) {
   if (const auto found = recent_.find(key); found != recent_.end()) return &found->second;
   const auto found = older_.find(key);
   if (found == older_.end()) return nullptr;
@@ -35,27 +35,13 @@ const std::optional<Bytes>* ReadCache::find(ByteView key) {
   return moved == recent_.end() ? nullptr : &moved->second;
 }
 
-void ReadCache::put(ByteView key, std::optional<Bytes> value) {
+void ReadCache::put(Hashed key, std::optional<Bytes> value) {
   constexpr size_t kEntryBytes = 100;  // of a map's node
-  const size_t bytes = value ? value->size() : 0;
-  if (bytes + key.size() > bytes_max_ / 64) {  // few large ones must not drive out the many small ones
-    if (const auto found = recent_.find(key); found != recent_.end()) recent_.erase(found);
-    if (const auto found = older_.find(key); found != older_.end()) older_.erase(found);
-    return;
-  }
-  if (const auto found = recent_.find(key); found != recent_.end()) {
-    recent_bytes_ += bytes;
-    recent_bytes_ -= found->second ? found->second->size() : 0;
-    found->second = std::move(value);
-    if (recent_bytes_ > bytes_max_ / 2) {
-      older_ = std::exchange(recent_, {});
-      recent_bytes_ = 0;
-    }
-    return;
-  }
-  if ((recent_bytes_ += key.size() + bytes + kEntryBytes) > bytes_max_ / 2) {
+  const size_t bytes = key.bytes.size() + (value ? value->size() : 0);
+  if (is_large(key, value ? value->size() : 0)) return;  // few large ones must not drive out the many small ones
+  if ((recent_bytes_ += bytes + kEntryBytes) > bytes_max_ / 2) {
     older_ = std::exchange(recent_, {});
-    recent_bytes_ = key.size() + bytes + kEntryBytes;
+    recent_bytes_ = bytes + kEntryBytes;
   }
   if (const auto found = older_.find(key); found != older_.end()) {
     auto node = older_.extract(found);
@@ -63,7 +49,36 @@ void ReadCache::put(ByteView key, std::optional<Bytes> value) {
     recent_.insert(std::move(node));
     return;
   }
-  recent_.emplace(Bytes(key), std::move(value));
+  recent_.emplace(Bytes(key.bytes), std::move(value));
+}
+
+void ReadCache::changed(Hashed key, const Bytes* value) {
+  const size_t bytes = value ? value->size() : 0;
+  if (const auto found = recent_.find(key); found != recent_.end()) {
+    if (is_large(key, bytes)) {
+      recent_.erase(found);
+      return;
+    }
+    recent_bytes_ += bytes;
+    recent_bytes_ -= found->second ? found->second->size() : 0;
+    if (!value)
+      found->second.reset();
+    else if (found->second)
+      *found->second = *value;
+    else
+      found->second = *value;
+    if (recent_bytes_ > bytes_max_ / 2) {
+      older_ = std::exchange(recent_, {});
+      recent_bytes_ = 0;
+    }
+    return;
+  }
+  const auto found = older_.find(key);
+  if (found == older_.end()) return;
+  if (is_large(key, bytes))
+    older_.erase(found);
+  else
+    put(key, value ? std::optional(*value) : std::nullopt);
 }
 
 void ReadCache::clear() {
@@ -74,12 +89,12 @@ void ReadCache::clear() {
 
 // ---- Pending ----
 
-Batch::Op* Pending::pending(ByteView key, uint64_t hash) const {
+Batch::Op* Pending::pending(ReadCache::Hashed key) const {
   Batch::Op* last = nullptr;
-  const auto [first, end] = changed_.equal_range(hash);
+  const auto [first, end] = changed_.equal_range(key.hash);
   for (auto at = first; at != end; ++at) {
     auto& op = const_cast<Batch::Op&>(ops_[at->second]);
-    if (op.key == key && (!last || &op > last)) last = &op;
+    if (op.key == key.bytes && (!last || &op > last)) last = &op;
   }
   return last;
 }
@@ -93,20 +108,24 @@ void Pending::add(Batch batch) {
       ops_.push_back(std::move(op));
       continue;
     }
-    cache_.put(op.key, op.kind == Batch::Op::Kind::Put ? std::optional(op.value) : std::nullopt);
-    const uint64_t hash = xxh3(op.key);
-    if (Batch::Op* const before = ranges_ ? nullptr : pending(op.key, hash)) {
+    const ReadCache::Hashed key(op.key);
+    cache_.changed(key, op.kind == Batch::Op::Kind::Put ? &op.value : nullptr);
+    if (Batch::Op* const before = ranges_ ? nullptr : pending(key)) {
       *before = std::move(op);  // only the last of a key is ever seen
       continue;
     }
-    changed_.emplace(hash, ops_.size());
+    changed_.emplace(key.hash, ops_.size());
     ops_.push_back(std::move(op));
   }
 }
 
 Batch& Pending::batch() {
-  if (!ranges_) std::ranges::stable_sort(ops_, {}, &Batch::Op::key);
-  for (Batch::Op& op : ops_) batch_.add(std::move(op));
+  std::vector<Batch::Op*> order;
+  order.reserve(ops_.size());
+  for (Batch::Op& op : ops_) order.push_back(&op);
+  if (!ranges_) std::ranges::sort(order, {}, [](const Batch::Op* op) -> const Bytes& { return op->key; });
+  batch_.reserve(order.size() + 1);
+  for (Batch::Op* const op : order) batch_.add(std::move(*op));
   ops_.clear();  // clear() follows
   changed_.clear();
   return batch_;
@@ -121,8 +140,9 @@ void Pending::clear() {
 }
 
 Result<std::optional<Bytes>> Pending::get(ByteView key) const {
-  if (const auto* known = cache_.find(key)) return *known;
-  const Batch::Op* last = pending(key, xxh3(key));
+  const ReadCache::Hashed hashed(key);
+  if (const auto* known = cache_.find(hashed)) return *known;
+  const Batch::Op* last = pending(hashed);
   if (ranges_)
     for (const Batch::Op& op : ops_)
       if (op.kind == Batch::Op::Kind::EraseRange && op.key <= key && key < op.value && (!last || &op > last))
@@ -133,7 +153,7 @@ Result<std::optional<Bytes>> Pending::get(ByteView key) const {
   } else {
     TRY(value, database_.get(key));
   }
-  cache_.put(key, value);
+  cache_.put(hashed, value);
   return value;
 }
 

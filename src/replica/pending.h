@@ -11,23 +11,41 @@
 
 namespace hailstone::replica {
 
-/// What was read or written lately, key by key; that a key is absent, too. It forgets what has not been used for a
-/// while beyond so many bytes.
+/// What was read lately, key by key, as it is now; that a key is absent, too. It forgets what has not been used for a
+/// while beyond so many bytes. What is written and never read, as a history is, takes no room.
 class ReadCache {
  public:
+  /// A key and its hash, computed once for all that look it up.
+  struct Hashed {
+    explicit Hashed(ByteView key) : bytes(key), hash(xxh3(key)) {}
+    ByteView bytes;
+    uint64_t hash;
+  };
+
   explicit ReadCache(uint64_t bytes_max) : bytes_max_(bytes_max) {}
 
   /// Null: not known. Valid until anything else is called.
-  const std::optional<Bytes>* find(ByteView key);
-  void put(ByteView key, std::optional<Bytes> value);
+  const std::optional<Bytes>* find(Hashed key);
+  void put(Hashed key, std::optional<Bytes> value);
+  /// What is known of the key is this from now on; null: that it is absent.
+  void changed(Hashed key, const Bytes* value);
   void clear();
 
  private:
   struct KeyHash {
     using is_transparent = void;
-    size_t operator()(ByteView key) const { return xxh3(key); }
+    size_t operator()(const Hashed& key) const { return key.hash; }
+    size_t operator()(const Bytes& key) const { return xxh3(key); }
   };
-  using Map = std::unordered_map<Bytes, std::optional<Bytes>, KeyHash, std::equal_to<>>;
+  struct KeyEqual {
+    using is_transparent = void;
+    static ByteView view(const Hashed& key) { return key.bytes; }
+    static ByteView view(const Bytes& key) { return key; }
+    bool operator()(const auto& a, const auto& b) const { return view(a) == view(b); }
+  };
+  using Map = std::unordered_map<Bytes, std::optional<Bytes>, KeyHash, KeyEqual>;
+
+  bool is_large(Hashed key, size_t value_bytes) const { return key.bytes.size() + value_bytes > bytes_max_ / 64; }
 
   uint64_t bytes_max_;
   Map recent_, older_;  // what is found among the older ones becomes recent again; the rest goes when recent_ is full
@@ -54,7 +72,7 @@ class Pending final : public Reader {
   std::unique_ptr<Iterator> iterate(ByteView begin, ByteView end) const override;
 
  private:
-  Batch::Op* pending(ByteView key, uint64_t hash) const;
+  Batch::Op* pending(ReadCache::Hashed key) const;
 
   const Database& database_;
   const std::function<Result<void>()> write_;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 #include "cell/fields.h"
 
 namespace hailstone::cell {
@@ -9,10 +11,35 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 
+/// Takes what an Encoder takes, and only counts the bytes.
+class Count {
+ public:
+  void u8(uint8_t) { ++bytes_; }
+  void varint(uint64_t v) { bytes_ += (static_cast<size_t>(std::bit_width(v | 1)) + 6) / 7; }
+  void raw(ByteView bytes) { bytes_ += bytes.size(); }
+  void bytes(ByteView b) {
+    varint(b.size());
+    raw(b);
+  }
+  void hash(const Hash256& h) { raw(h.view()); }
+  size_t count() const { return bytes_; }
+
+ private:
+  size_t bytes_ = 0;
+};
+
 // One overload each way for everything a command is made of.
 struct Codec {
-  static void put(Encoder& out, const OpenSession& c) {
-    for (const uint8_t byte : c.nonce) out.u8(byte);
+  /// Of what is rare and has a codec of its own elsewhere.
+  static Bytes encoded(const auto& rare) {
+    Bytes bytes;
+    Encoder out(bytes);
+    put(out, rare);
+    return bytes;
+  }
+
+  static void put(auto& out, const OpenSession& c) {
+    out.raw({reinterpret_cast<const char*>(c.nonce.data()), c.nonce.size()});
     out.varint(c.lease_ms);
     out.u8(c.caching);
   }
@@ -22,10 +49,10 @@ struct Codec {
     c.caching = flag_of(in);
   }
 
-  static void put(Encoder&, const CloseSession&) {}
+  static void put(auto&, const CloseSession&) {}
   static void take(Decoder&, CloseSession&) {}
 
-  static void put(Encoder& out, const Expire& c) {
+  static void put(auto& out, const Expire& c) {
     out.varint(c.sessions.size());
     for (const SessionId session : c.sessions) out.varint(session.value);
   }
@@ -33,13 +60,13 @@ struct Codec {
     for (uint64_t n = count_of(in); n > 0 && in.ok(); --n) c.sessions.push_back(id_of<SessionId>(in));
   }
 
-  static void put(Encoder& out, const FileExists& c) { out.bytes(c.path); }
+  static void put(auto& out, const FileExists& c) { out.bytes(c.path); }
   static void take(Decoder& in, FileExists& c) { c.path = bytes_of(in); }
 
-  static void put(Encoder& out, const FileAbsent& c) { out.bytes(c.path); }
+  static void put(auto& out, const FileAbsent& c) { out.bytes(c.path); }
   static void take(Decoder& in, FileAbsent& c) { c.path = bytes_of(in); }
 
-  static void put(Encoder& out, const InstanceIs& c) {
+  static void put(auto& out, const InstanceIs& c) {
     out.bytes(c.path);
     out.varint(c.instance.value);
   }
@@ -48,7 +75,7 @@ struct Codec {
     c.instance = id_of<Instance>(in);
   }
 
-  static void put(Encoder& out, const GenerationIs& c) {
+  static void put(auto& out, const GenerationIs& c) {
     out.bytes(c.path);
     out.varint(c.generation);
   }
@@ -57,7 +84,7 @@ struct Codec {
     c.generation = in.varint();
   }
 
-  static void put(Encoder& out, const ContentIs& c) {
+  static void put(auto& out, const ContentIs& c) {
     out.bytes(c.path);
     out.hash(c.sha256);
   }
@@ -66,7 +93,7 @@ struct Codec {
     c.sha256 = in.hash();
   }
 
-  static void put(Encoder& out, const LockHeldBy& c) {
+  static void put(auto& out, const LockHeldBy& c) {
     out.bytes(c.path);
     out.varint(c.session.value);
   }
@@ -75,7 +102,7 @@ struct Codec {
     c.session = id_of<SessionId>(in);
   }
 
-  static void put(Encoder& out, const SequencerStands& c) {
+  static void put(auto& out, const SequencerStands& c) {
     out.bytes(c.sequencer.path);
     put_enum(out, c.sequencer.mode);
     out.varint(c.sequencer.generation.value);
@@ -86,7 +113,7 @@ struct Codec {
     c.sequencer.generation = id_of<LockGeneration>(in);
   }
 
-  static void put(Encoder& out, const Put& c) {
+  static void put(auto& out, const Put& c) {
     out.bytes(c.path);
     out.bytes(c.content);
     put_enum(out, c.mode);
@@ -99,10 +126,10 @@ struct Codec {
     c.life = enum_of(in, Put::Life::Ephemeral);
   }
 
-  static void put(Encoder& out, const Delete& c) { out.bytes(c.path); }
+  static void put(auto& out, const Delete& c) { out.bytes(c.path); }
   static void take(Decoder& in, Delete& c) { c.path = bytes_of(in); }
 
-  static void put(Encoder& out, const DeleteSubtree& c) {
+  static void put(auto& out, const DeleteSubtree& c) {
     out.bytes(c.path);
     out.varint(c.files_max);
   }
@@ -111,10 +138,10 @@ struct Codec {
     c.files_max = in.varint();
   }
 
-  static void put(Encoder& out, const Get& c) { out.bytes(c.path); }
+  static void put(auto& out, const Get& c) { out.bytes(c.path); }
   static void take(Decoder& in, Get& c) { c.path = bytes_of(in); }
 
-  static void put(Encoder& out, const List& c) {
+  static void put(auto& out, const List& c) {
     out.bytes(c.path);
     put_enum(out, c.depth);
     out.bytes(c.after);
@@ -127,7 +154,7 @@ struct Codec {
     c.entries_max = u32_of(in);
   }
 
-  static void put(Encoder& out, const Txn& c) {
+  static void put(auto& out, const Txn& c) {
     put_all(out, c.compares);
     put_all(out, c.then_operations);
     put_all(out, c.else_operations);
@@ -138,7 +165,7 @@ struct Codec {
     take_all(in, c.else_operations);
   }
 
-  static void put(Encoder& out, const Lock& c) {
+  static void put(auto& out, const Lock& c) {
     out.bytes(c.path);
     put_enum(out, c.mode);
     put_enum(out, c.wait);
@@ -151,30 +178,32 @@ struct Codec {
     c.delay_ms = u32_of(in);
   }
 
-  static void put(Encoder& out, const Unlock& c) { out.bytes(c.path); }
+  static void put(auto& out, const Unlock& c) { out.bytes(c.path); }
   static void take(Decoder& in, Unlock& c) { c.path = bytes_of(in); }
 
-  static void put(Encoder& out, const Cancel& c) { out.bytes(c.path); }
+  static void put(auto& out, const Cancel& c) { out.bytes(c.path); }
   static void take(Decoder& in, Cancel& c) { c.path = bytes_of(in); }
 
-  static void put(Encoder&, const Tick&) {}
+  static void put(auto&, const Tick&) {}
   static void take(Decoder&, Tick&) {}
 
   static void put(Encoder& out, const ChangeSettings& c) { c.settings.encode(out); }
+  static void put(Count& out, const ChangeSettings& c) { out.raw(encoded(c)); }
   static void take(Decoder& in, ChangeSettings& c) { c.settings = Settings::decode(in); }
 
   static void put(Encoder& out, const SetRules& c) {
     out.bytes(c.principal);
     encode(out, c.rules);
   }
+  static void put(Count& out, const SetRules& c) { out.raw(encoded(c)); }
   static void take(Decoder& in, SetRules& c) {
     c.principal = bytes_of(in);
     c.rules = decode_rule_list(in);
   }
 
   // A variant is its alternative's place, from 0, and that alternative.
-  template <class... Ts>
-  static void put(Encoder& out, const std::variant<Ts...>& value) {
+  template <class Out, class... Ts>
+  static void put(Out& out, const std::variant<Ts...>& value) {
     out.u8(static_cast<uint8_t>(value.index()));
     std::visit([&](const auto& one) { put(out, one); }, value);
   }
@@ -193,8 +222,8 @@ struct Codec {
     const uint8_t index = in.u8();
     take_alternative(in, index, value);
   }
-  template <class T>
-  static void put_all(Encoder& out, const std::vector<T>& items) {
+  template <class Out, class T>
+  static void put_all(Out& out, const std::vector<T>& items) {
     out.varint(items.size());
     for (const T& item : items) put(out, item);
   }
@@ -204,20 +233,31 @@ struct Codec {
   }
 };
 
+void put(auto& out, const Command& command) {
+  out.u8(kVersion);
+  out.u8(static_cast<uint8_t>(command.body.index()));
+  out.varint(command.time.value);
+  out.bytes(command.principal);
+  out.varint(command.session.value);
+  out.varint(command.number.value);
+  out.varint(command.got.value);
+  std::visit([&](const auto& one) { Codec::put(out, one); }, command.body);
+}
+
 }  // namespace
 
 Bytes Command::encode() const {
   Bytes bytes;
+  bytes.reserve(encoded_bytes());
   Encoder out(bytes);
-  out.u8(kVersion);
-  out.u8(static_cast<uint8_t>(body.index()));
-  out.varint(time.value);
-  out.bytes(principal);
-  out.varint(session.value);
-  out.varint(number.value);
-  out.varint(got.value);
-  std::visit([&](const auto& one) { Codec::put(out, one); }, body);
+  put(out, *this);
   return bytes;
+}
+
+size_t Command::encoded_bytes() const {
+  Count out;
+  put(out, *this);
+  return out.count();
 }
 
 Result<Command> Command::decode(ByteView bytes) {
@@ -238,6 +278,11 @@ Result<Command> Command::decode(ByteView bytes) {
 }
 
 void encode(Encoder& out, const Body& body) { Codec::put(out, body); }
+size_t encoded_bytes(const Body& body) {
+  Count out;
+  Codec::put(out, body);
+  return out.count();
+}
 void decode(Decoder& in, Body& body) { Codec::take(in, body); }
 void encode(Encoder& out, const Get& get) { Codec::put(out, get); }
 void decode(Decoder& in, Get& get) { Codec::take(in, get); }

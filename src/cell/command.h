@@ -177,12 +177,14 @@ struct Command {
 
   bool operator==(const Command&) const = default;
   Bytes encode() const;
+  size_t encoded_bytes() const;
   /// Unsupported: of another version or type than this program knows. Invalid: malformed.
   static Result<Command> decode(ByteView bytes);
 };
 
 // Parts that messages have too (wire.h). Decoding poisons what has no meaning.
 void encode(Encoder& out, const Body& body);  // type:u8 first
+size_t encoded_bytes(const Body& body);
 void decode(Decoder& in, Body& body);
 void encode(Encoder& out, const Get& get);
 void decode(Decoder& in, Get& get);

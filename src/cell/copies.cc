@@ -7,12 +7,12 @@ namespace {
 
 constexpr size_t kNamedBytesMax = 1 << 20;  // of one Invalidate; a longer one names everything
 
-void count_down(std::map<Bytes, uint32_t, std::less<>>& counts, const Bytes& path) {
+}  // namespace
+
+void BusyPaths::count_down(Counts& counts, const Bytes& path) {
   const auto at = counts.find(path);
   if (--at->second == 0) counts.erase(at);
 }
-
-}  // namespace
 
 void BusyPaths::add(const Touched& touched) {
   for (const Bytes& path : touched.paths) ++paths_[path];
@@ -63,6 +63,7 @@ void Copies::doom(File& file, const Bytes* prefix, std::map<SessionId, Asking>& 
 }
 
 Copies::Asked Copies::ask_to_drop(const Touched& touched, Tag command) {
+  if (files_.empty()) return {};
   std::map<SessionId, Asking> asking;
   for (const Bytes& prefix : touched.prefixes) {
     const auto [begin, end] = keys_beneath(prefix);

@@ -21,7 +21,15 @@ class BusyPaths {
   bool covers(ByteView path) const;
 
  private:
-  std::map<Bytes, uint32_t, std::less<>> paths_, prefixes_;
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(ByteView text) const { return std::hash<ByteView>{}(text); }
+  };
+  using Counts = std::unordered_map<Bytes, uint32_t, Hash, std::equal_to<>>;
+
+  static void count_down(Counts& counts, const Bytes& path);
+
+  Counts paths_, prefixes_;
 };
 
 class Copies {

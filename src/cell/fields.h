@@ -37,7 +37,7 @@ E enum_of(Decoder& in, E last) {
 }
 
 template <class E>
-void put_enum(Encoder& out, E value) {
+void put_enum(auto& out, E value) {
   out.u8(static_cast<uint8_t>(value));
 }
 

@@ -32,12 +32,7 @@ bool is_repeatable(const wire::ClientMessage& message) {
 
 /// About what it holds in memory.
 size_t bytes_of(const wire::ClientMessage& message) {
-  if (const auto* command = std::get_if<wire::Do>(&message)) {
-    Bytes bytes;
-    Encoder out(bytes);
-    encode(out, command->body);
-    return sizeof(message) + bytes.size();
-  }
+  if (const auto* command = std::get_if<wire::Do>(&message)) return sizeof(message) + encoded_bytes(command->body);
   if (const auto* fetch = std::get_if<wire::Fetch>(&message)) return sizeof(message) + fetch->path.size();
   return sizeof(message);
 }

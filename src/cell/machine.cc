@@ -157,8 +157,9 @@ Result<Bytes> answer(Work& work, const Command& command) {
     if (*stored) return **std::move(stored);
   }
   TRY(const Reply reply, execute(work, command));
-  if (command.session) TRY_DO(store_reply(work, command, reply.encode_kept()));
-  return reply.encode();
+  Bytes encoded = reply.encode();
+  if (command.session) TRY_DO(store_reply(work, command, reply.refused ? reply.encode_kept() : encoded));
+  return encoded;
 }
 
 }  // namespace

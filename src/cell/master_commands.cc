@@ -25,7 +25,7 @@ Result<void> Master::take_up(Time now, MemberId from, wire::Relay relay, const V
                   .number = asked.number,
                   .got = asked.got,
                   .body = std::move(asked.body)};
-  const size_t bytes = command.encode().size();
+  const size_t bytes = command.encoded_bytes();
   if (bytes > kCommandBytesMax) {
     refuse(asker, {Code::Invalid, fmt::format("a command of {} bytes, at most {}", bytes, kCommandBytesMax)},
            Fate::NotDone, out);

@@ -74,6 +74,7 @@ std::unique_ptr<replica::Iterator> Overlay::iterate(ByteView begin, ByteView end
 }
 
 void Overlay::move_to(replica::Batch& out) {
+  out.reserve(changes_.size());
   while (!changes_.empty()) {
     auto change = changes_.extract(changes_.begin());
     if (change.mapped())

@@ -38,9 +38,15 @@ bool covers(ByteView prefix, ByteView path) {
 }
 
 Bytes path_key(ByteView path) {
-  Bytes key(path.substr(1));
-  std::ranges::replace(key, '/', '\0');
+  Bytes key;
+  append_path_key(key, path);
   return key;
+}
+
+void append_path_key(Bytes& out, ByteView path) {
+  const size_t begin = out.size();
+  out.append(path.substr(1));
+  std::replace(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(), '/', '\0');
 }
 
 Bytes path_of_key(ByteView key) {

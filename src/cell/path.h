@@ -24,6 +24,7 @@ bool covers(ByteView prefix, ByteView path);
 /// "/a/b" as "a\0b" and "/" as "": a directory's descendants are the keys that begin with its own and a NUL, and stand
 /// together, in the order of their components.
 Bytes path_key(ByteView path);
+void append_path_key(Bytes& out, ByteView path);
 Bytes path_of_key(ByteView key);
 /// The keys of what is beneath a directory: [begin, end), without `table` before them.
 struct KeyRange {

@@ -73,6 +73,7 @@ Settings Settings::decode(Decoder& in) {
 
 Bytes Counters::encode() const {
   Bytes bytes;
+  bytes.reserve(80);
   Encoder out(bytes);
   out.u8(kVersion);
   for (const uint64_t value :
@@ -179,9 +180,12 @@ Result<LockRecord> LockRecord::decode(ByteView bytes) {
 
 Bytes SessionRecord::encode() const {
   Bytes bytes;
+  size_t kept = 0;
+  for (const KeptReply& reply : replies) kept += 3 + reply.inlined.size();
+  bytes.reserve(48 + principal.size() + kept);
   Encoder out(bytes);
   out.u8(kVersion);
-  for (const uint8_t byte : nonce) out.u8(byte);
+  out.raw({reinterpret_cast<const char*>(nonce.data()), nonce.size()});
   out.bytes(principal);
   out.varint(lease_ms);
   out.u8(caching);
@@ -287,6 +291,7 @@ Event decode_event(Decoder& in) {
 
 Bytes encode_events(const std::vector<Event>& events) {
   Bytes bytes;
+  bytes.reserve(2 + 64 * events.size());
   Encoder out(bytes);
   out.u8(kVersion);
   out.varint(events.size());

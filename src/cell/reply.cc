@@ -148,6 +148,7 @@ void decode(Decoder& in, Reply& reply) {
 
 Bytes Reply::encode() const {
   Bytes bytes;
+  bytes.reserve(64);
   Encoder out(bytes);
   cell::encode(out, *this);
   return bytes;

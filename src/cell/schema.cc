@@ -7,6 +7,8 @@
 namespace hailstone::cell::schema {
 namespace {
 
+constexpr size_t kNodeBytes = 48;  // of most, without content
+
 Bytes numbered(char letter, uint64_t value) {
   Bytes out(9, letter);
   for (size_t i = 0; i < 8; ++i) out[1 + i] = static_cast<char>(value >> (56 - 8 * i));
@@ -23,23 +25,36 @@ KeyRange all_numbered(char letter, uint64_t value) {
   return {.begin = numbered(letter, value), .end = numbered(letter, value + 1)};
 }
 
+std::unexpected<Error> within(Error error, ByteView name) {
+  return std::unexpected(std::move(error).within(fmt::format("'{}'", printable(name))));
+}
+
 template <class T>
 Result<T> named(Result<T> result, ByteView name) {
-  if (!result) return std::unexpected(std::move(result).error().within(fmt::format("'{}'", printable(name))));
+  if (!result) return within(std::move(result).error(), name);
   return result;
+}
+
+/// A letter and a path's key (path.h), in one piece.
+Bytes lettered(char letter, ByteView path) {
+  Bytes out;
+  out.reserve(path.size());
+  out.push_back(letter);
+  append_path_key(out, path);
+  return out;
 }
 
 }  // namespace
 
 Bytes counters() { return "M"; }
 Bytes settings() { return "P"; }
-Bytes node(ByteView path) { return 'N' + path_key(path); }
+Bytes node(ByteView path) { return lettered('N', path); }
 KeyRange nodes_beneath(ByteView path) {
   auto [begin, end] = keys_beneath(path);
   return {.begin = 'N' + begin, .end = 'N' + end};
 }
-Bytes content(ByteView path) { return 'B' + path_key(path); }
-Bytes lock(ByteView path) { return 'L' + path_key(path); }
+Bytes content(ByteView path) { return lettered('B', path); }
+Bytes lock(ByteView path) { return lettered('L', path); }
 Bytes delay(ClusterTime until, ByteView path) { return numbered('T', until.value) + path_key(path); }
 Bytes session(SessionId session) { return numbered('S', session.value); }
 Bytes caching(SessionId session) { return numbered('C', session.value); }
@@ -84,6 +99,7 @@ Result<Settings> read_settings(const replica::Reader& state) {
 
 Bytes file_record(const FileStat& stat, ByteView content) {
   Bytes bytes;
+  bytes.reserve(kNodeBytes + (stat.bytes <= kInlineContentBytes ? content.size() : 0));
   Encoder out(bytes);
   encode(out, Node(stat));
   if (stat.bytes <= kInlineContentBytes) out.raw(content);
@@ -131,8 +147,9 @@ Result<LockRecord> read_lock(const replica::Reader& state, ByteView path) {
 Result<std::optional<SessionRecord>> read_session(const replica::Reader& state, SessionId id) {
   TRY(const auto bytes, state.get(session(id)));
   if (!bytes) return std::nullopt;
-  TRY(auto record, named(SessionRecord::decode(*bytes), fmt::format("session {}", id.value)));
-  return record;
+  auto record = SessionRecord::decode(*bytes);
+  if (!record) return within(std::move(record).error(), fmt::format("session {}", id.value));
+  return *std::move(record);
 }
 
 Result<std::vector<Rule>> read_rules(const replica::Reader& state, ByteView principal) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "cell/files.h"
 #include "cell/locks.h"
@@ -129,8 +130,9 @@ Result<void> drop_hold(Work& work, SessionId id, Hold kind, ByteView path) {
   return {};
 }
 
-Result<std::optional<Bytes>> stored_reply(const Work& work, const Command& command) {
-  TRY(const auto session, schema::read_session(work.state, command.session));
+Result<std::optional<Bytes>> stored_reply(Work& work, const Command& command) {
+  TRY(work.session, schema::read_session(work.state, command.session));
+  const auto& session = work.session;
   if (!session) return no_session(command.session);
   if (session->principal != command.principal)
     return fail(Code::Denied, fmt::format("session {} is another principal's", command.session.value));
@@ -161,7 +163,11 @@ Result<std::optional<Bytes>> stored_reply(const Work& work, const Command& comma
 }
 
 Result<void> store_reply(Work& work, const Command& command, Bytes reply) {
-  TRY(auto session, schema::read_session(work.state, command.session));
+  Bytes key = schema::session(command.session);
+  auto session = std::exchange(work.session, std::nullopt);
+  if (work.state.changes().contains(key)) {
+    TRY(session, schema::read_session(work.state, command.session));
+  }
   if (!session) return {};
   auto& kept = session->replies;
   const size_t drop = acknowledged(*session, command.got);
@@ -177,7 +183,7 @@ Result<void> store_reply(Work& work, const Command& command, Bytes reply) {
     kept.back().inlined = std::move(reply);
   else
     work.state.put(schema::reply(command.session, command.number), std::move(reply));
-  work.put(schema::session(command.session), *session);
+  work.put(std::move(key), *session);
   return {};
 }
 

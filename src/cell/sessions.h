@@ -24,8 +24,8 @@ Result<void> drop_hold(Work& work, SessionId session, Hold kind, ByteView path);
 
 /// The stored reply of a repetition; nothing for the session's next command. NotFound: no such session. Denied: another
 /// principal's. Conflict: numbers were left out, or the reply was acknowledged. Exhausted: too many replies kept.
-Result<std::optional<Bytes>> stored_reply(const Work& work, const Command& command);
-/// For the session's next command, if the session is still there.
+Result<std::optional<Bytes>> stored_reply(Work& work, const Command& command);
+/// For the session's next command, after stored_reply() found none, if the session is still there.
 Result<void> store_reply(Work& work, const Command& command, Bytes reply);
 
 }  // namespace hailstone::cell

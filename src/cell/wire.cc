@@ -189,9 +189,22 @@ class Reader {
   std::optional<uint8_t> unknown_type_;
 };
 
+// What most messages have room in: those that carry a command, and those that carry a reply.
+constexpr size_t kRoom = 64;
+size_t room_for(const ClientMessage& message) {
+  const auto* command = std::get_if<Do>(&message);
+  return kRoom + (command ? encoded_bytes(command->body) : 0);
+}
+size_t room_for(const MemberMessage&) { return kRoom; }
+size_t room_for(const PeerMessage& message) {
+  const auto* relay = std::get_if<Relay>(&message);
+  return kRoom + (relay ? relay->principal.size() + room_for(relay->message) : 0);
+}
+
 template <class Message>
 Bytes encode_message(const Message& message) {
   Bytes bytes;
+  bytes.reserve(room_for(message));
   Encoder out(bytes);
   Writer{out}(message);
   return bytes;

@@ -13,6 +13,8 @@ struct Work {
   Counters counters;
   Settings settings;
   std::vector<Event> events{};
+  /// The command's, as stored_reply() found it; `state` knows what has become of it since.
+  std::optional<SessionRecord> session{};
   // Deleted by DeleteSubtree so far.
   uint64_t subtree_files = 0;
   uint64_t subtree_path_bytes = 0;

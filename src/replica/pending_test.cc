@@ -39,11 +39,12 @@ TEST_F(PendingTest, OfAKeyThatIsWrittenAgainOnlyTheLastGoesToTheDatabase) {
 TEST(ReadCache, IsBoundedWhereSmallValuesGrowLarge) {
   ReadCache cache(64 << 10);
   const auto key = [](int i) { return Bytes("key") + std::to_string(i); };
-  for (int i = 0; i < 100; ++i) cache.put(key(i), "x");
-  for (int i = 0; i < 100; ++i) cache.put(key(i), Bytes(1000, 'x'));
+  const Bytes large(1000, 'x');
+  for (int i = 0; i < 100; ++i) cache.put(ReadCache::Hashed(key(i)), "x");
+  for (int i = 0; i < 100; ++i) cache.changed(ReadCache::Hashed(key(i)), &large);
   size_t bytes = 0;
   for (int i = 100; i-- > 0;)
-    if (const auto* found = cache.find(key(i))) bytes += (*found)->size();
+    if (const auto* found = cache.find(ReadCache::Hashed(key(i)))) bytes += (*found)->size();
   EXPECT_LE(bytes, 64u << 10);
   EXPECT_GE(bytes, 20u << 10);
 }

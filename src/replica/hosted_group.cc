@@ -333,7 +333,12 @@ void HostedGroup::finish_turn() {
 }
 
 void HostedGroup::take_out(paxos::Output& output) {
-  for (paxos::Message& message : output.messages) driver_.send(std::move(message));
+  for (paxos::Message& message : output.messages) {
+    // What another member shows from now on, this one must not lag behind: it may apply later than they.
+    if (const auto* shown = std::get_if<paxos::ReadReply>(&message.body); shown && shown->ok)
+      if (lead_slot_ != UINT64_MAX) lead_slot_ = std::max<uint64_t>(lead_slot_, shown->index.value);
+    driver_.send(std::move(message));
+  }
   for (paxos::Write& write : output.writes) driver_.job().writes.emplace_back(id_, std::move(write));
   finish_outcomes(output);
   if (!output.commits.empty()) {

@@ -190,8 +190,8 @@ TEST(Format, DumpShowsEveryTable) {
   ASSERT_TRUE(dump(cell.database(), [&](const Bytes& line) { text += line + "\n"; }));
   for (const char* expected :
        {"cell revision=3 ", "settings sessions_max=65536 ", "session 1 principal=ann lease_ms=10000 caching=false ",
-        "directory /d children=1 changed=1\n", "file /long instance=2 generation=1 ", "file /d/e instance=1 generation=1 ",
-        "lock /l mode=exclusive holder=1:1:5000ms\n", "reply session=1 ",
+        "directory /d children=1 changed=1\n", "file /long instance=2 generation=1 ",
+        "file /d/e instance=1 generation=1 ", "lock /l mode=exclusive holder=1:1:5000ms\n", "reply session=1 ",
         "revision 1; created /d/e instance=1 generation=1\n",
         "revision 2; lock acquired /l session=1 lock_generation=1 exclusive\n"})
     EXPECT_NE(text.find(expected), Bytes::npos) << expected << "\n" << text;

@@ -28,7 +28,8 @@ Applier::Applier(std::string name, Database& database, StateMachine& machine, co
       checksum_every_(checksum_every),
       workers_(pools.apply),
       logger_(logger),
-      pending_(database, [this] { return write_pending(); }, options.read_cache_bytes),
+      pending_(
+          database, [this] { return write_pending(); }, options.read_cache_bytes),
       flusher_(
           pools.bulk, database, [&machine] { return machine.persist(); },
           [this] {

@@ -119,7 +119,7 @@ TEST(Access, MatrixOfRolesAndRoutes) {
     auto v = std::make_shared<volume::Volume>();
     v->record.name = name;
     v->record.settings.public_read = open;
-    state.volumes[name] = v;
+    state.volumes.change()[name] = v;
   }
   const Identity callers[] = {{},
                               holder(Role::Reader, "hidden"),

@@ -58,11 +58,11 @@ Result<Identity> identify(const volume::State& state, const http::RequestHead& h
 }
 
 Result<Identity> identify(const volume::State& state, std::string_view id, std::string_view secret) {
-  const auto found = state.keys.find(id);
+  const auto found = state.keys->find(id);
   // An unknown key costs the same hash and comparison as a wrong secret: time does not tell which ids exist.
   const Hash256 given = sha256(secret);
   static const Hash256 kNothing = sha256("no key has this secret");
-  const bool known = found != state.keys.end() && found->second->secret_hash.size() == given.bytes.size();
+  const bool known = found != state.keys->end() && found->second->secret_hash.size() == given.bytes.size();
   const ByteView kept = known ? ByteView(found->second->secret_hash) : kNothing.view();
   const bool equal = CRYPTO_memcmp(given.bytes.data(), kept.data(), given.bytes.size()) == 0;
   if (!known || !equal) return refused();

@@ -18,7 +18,7 @@ struct Known {
     CHECK(made.has_value());
     id = made->key.id;
     secret = made->secret;
-    state.keys[id] = std::make_shared<const volume::AccessKey>(made->key);
+    state.keys.change()[id] = std::make_shared<const volume::AccessKey>(made->key);
   }
   Result<Identity> ask(const Bytes& authorization) {
     return identify(state, Head(http::Method::Get, "/", {{"Authorization", authorization}}).get());
@@ -60,9 +60,9 @@ TEST(Identify, RefusesEverythingElseAlike) {
 
 TEST(Identify, AKeyWithADamagedHashOpensNothing) {
   Known known;
-  auto damaged = *known.state.keys[known.id];
+  auto damaged = *known.state.keys->at(known.id);
   damaged.secret_hash.clear();
-  known.state.keys[known.id] = std::make_shared<const volume::AccessKey>(damaged);
+  known.state.keys.change()[known.id] = std::make_shared<const volume::AccessKey>(damaged);
   EXPECT_FALSE(known.ask("Bearer " + known.id + ":"));
   EXPECT_FALSE(known.ask("Bearer " + known.id + ":" + known.secret));
 }

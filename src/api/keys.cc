@@ -16,7 +16,7 @@ bool rules_the_cell(const volume::AccessKey& key) {
 Outcome list_keys(Context& context, const Call&) {
   const auto state = context.repository().published().load();
   Json list = Json::array();
-  for (const auto& [id, key] : state->keys) list.push_back(to_json(*key));
+  for (const auto& [id, key] : *state->keys) list.push_back(to_json(*key));
   return Answer{200, {{"keys", std::move(list)}}};
 }
 
@@ -33,7 +33,7 @@ Outcome create_key(Context& context, const Call& call) {
                           context.repository().clock().wall()));
   TRY_DO(context.repository().submit(call.caller, volume::PutKey{made.key}));
   // The reply to a repeated request is the first one's, and then this secret opens nothing.
-  if (!context.repository().published().load()->keys.contains(made.key.id))
+  if (!context.repository().published().load()->keys->contains(made.key.id))
     return std::unexpected(Failure(
         Error{Code::Exists,
               "this request was carried out before and its secret shown then: remove that key and make another"}));
@@ -47,9 +47,10 @@ Outcome delete_key(Context& context, const Call& call) {
   const std::scoped_lock lock(
       context.administration);  // two removals must not each see the other's key as the one that stays
   const auto state = context.repository().published().load();
-  const auto found = state->keys.find(id);
-  const auto rulers = std::ranges::count_if(state->keys, [](const auto& item) { return rules_the_cell(*item.second); });
-  if (found != state->keys.end() && rules_the_cell(*found->second) && rulers == 1)
+  const auto found = state->keys->find(id);
+  const auto rulers =
+      std::ranges::count_if(*state->keys, [](const auto& item) { return rules_the_cell(*item.second); });
+  if (found != state->keys->end() && rules_the_cell(*found->second) && rulers == 1)
     return std::unexpected(
         Failure(Error{Code::Conflict, fmt::format("'{}' is the last admin key for all volumes: make another one first",
                                                   printable(id))}));

@@ -75,7 +75,7 @@ TEST(AccessKeys, AdminsRemovingEachOtherAtOnceLeaveOne) {
   for (size_t i = 0; i < keys.size(); ++i)
     threads.emplace_back([&, i] { api.as(keys[i], Delete, "keys/" + keys[(i + 1) % keys.size()].substr(7, 20)); });
   for (auto& thread : threads) thread.join();
-  EXPECT_GE(api.cell.repository.published().load()->keys.size(), 1u);
+  EXPECT_GE(api.cell.repository.published().load()->keys->size(), 1u);
 }
 
 }  // namespace

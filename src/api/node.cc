@@ -19,7 +19,7 @@ Outcome status(Context& context, const Call&) {
                  {"version", node.version},
                  {"uptime_seconds", node.uptime_seconds},
                  {"healthy", node.healthy},
-                 {"volumes", context.repository().published().load()->volumes.size()},
+                 {"volumes", context.repository().published().load()->volumes->size()},
                  {"log_slot", node.log.value},
                  {"applied_slot", node.applied.value},
                  {"free_bytes", node.free_bytes},

@@ -136,9 +136,9 @@ Outcome why_target(Context& context, const Call& call) {
 }
 
 Outcome list_audit(Context& context, const Call& call) {
-  TRY(const uint64_t before, call.query.number("before", 1, UINT64_MAX, 0));
+  TRY(const uint64_t before, call.query.number("before", 1, INT64_MAX, 0));
   TRY(const uint64_t limit, call.query.number("limit", 1, 1000, 100));
-  TRY(const auto records, context.repository().audit(Slot(before), limit));
+  TRY(const auto records, context.repository().audit(UnixMicros{static_cast<int64_t>(before)}, limit));
   Json list = Json::array();
   for (const auto& record : records)
     list.push_back({{"slot", record.slot.value},
@@ -146,8 +146,8 @@ Outcome list_audit(Context& context, const Call& call) {
                     {"author", record.author},
                     {"action", record.action},
                     {"object", record.object}});
-  const bool more = records.size() == limit;
-  return Answer{200, {{"records", std::move(list)}, {"next", more ? Json(records.back().slot.value) : Json(nullptr)}}};
+  const bool more = records.size() >= limit;
+  return Answer{200, {{"records", std::move(list)}, {"next", more ? Json(records.back().time.value) : Json(nullptr)}}};
 }
 
 Outcome list_trash(Context& context, const Call& call) {

@@ -40,7 +40,7 @@ Outcome answer_volume(Context& context, int status, std::string_view name) {
 Outcome list_volumes(Context& context, const Call& call) {
   const auto state = context.repository().published().load();
   Json list = Json::array();
-  for (const auto& [name, v] : state->volumes) {
+  for (const auto& [name, v] : *state->volumes) {
     if (!call.identity.covers(name)) continue;
     auto body = volume_json(context, *v);
     if (!body && body.error().code == Code::NotFound) continue;  // deleted since `state` was taken

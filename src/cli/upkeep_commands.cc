@@ -210,7 +210,8 @@ void add_upkeep_commands(CLI::App& app, Commands& commands) {
   auto audit_limit = std::make_shared<uint64_t>(50);
   auto before = std::make_shared<uint64_t>(0);
   audit_command->add_option("--limit", *audit_limit, "At most so many [50]")->type_name("N");
-  audit_command->add_option("--before", *before, "Only older than this slot")->type_name("SLOT");
+  audit_command->add_option("--before", *before, "Only older than this, as an earlier page said")
+      ->type_name("MICROSECONDS");
   commands.choose_when_parsed(audit_command,
                               [&context, audit_limit, before] { return audit(context, *audit_limit, *before); });
 }

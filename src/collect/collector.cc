@@ -39,9 +39,8 @@ struct Collector::Run {
   std::vector<volume::RootRef> dropped{};
 };
 
-Collector::Collector(const replica::Database& state, replica::Database& database, chunk::ChunkStore& chunks,
-                     const Clock& clock)
-    : state_(state), database_(database), chunks_(chunks), clock_(clock), counts_(database, chunks) {}
+Collector::Collector(Look look, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock)
+    : look_(std::move(look)), database_(database), chunks_(chunks), clock_(clock), counts_(database, chunks) {}
 Collector::~Collector() = default;
 
 Result<Meta> Collector::load_meta() const {
@@ -53,7 +52,8 @@ Result<Meta> Collector::load_meta() const {
 Result<CollectReport> Collector::run_once(const CollectOptions& options, const Stop& stop, const Progress& progress) {
   TRY(const auto token, chunks_.begin_collection());
   const Collection collection(chunks_, token);
-  Run run{.options = options, .stop = stop, .progress = progress, .token = token, .state = state_.snapshot()};
+  Run run{.options = options, .stop = stop, .progress = progress, .token = token, .state = nullptr};
+  TRY(run.state, look_());
   TRY_DO(start(run));
   // In this order: what is still referred to is counted before anything that shared it is discounted.
   TRY(bool going, counts_.drain(stop));

@@ -45,8 +45,13 @@ struct CollectReport {
 /// a full recount, one that a crash has taken back to an earlier flush is as good.
 class Collector {
  public:
-  /// `state`: the group's database.
-  Collector(const replica::Database& state, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock);
+  /// Shows the state of all groups, with everything that was acknowledged before it was called.
+  using Look = std::function<Result<std::unique_ptr<replica::Reader>>()>;
+  Collector(Look look, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock);
+  /// Of a group of one.
+  Collector(const replica::Database& state, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock)
+      : Collector([&state]() -> Result<std::unique_ptr<replica::Reader>> { return state.snapshot(); }, database, chunks,
+                  clock) {}
   ~Collector();
 
   /// Resumes what an earlier run left. Corrupt or NotFound when a chunk that is referred to can't be read: then nothing
@@ -80,7 +85,7 @@ class Collector {
   Result<void> erase_due(Run& run, const std::vector<ChunkId>& due);
   Result<Pins> pins(const replica::Reader& state);
 
-  const replica::Database& state_;
+  const Look look_;
   replica::Database& database_;
   chunk::ChunkStore& chunks_;
   const Clock& clock_;

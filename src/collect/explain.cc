@@ -50,7 +50,7 @@ std::string line(const Bytes& owner, const Bytes& key) {
 
 Result<std::vector<std::string>> Collector::why(const ChunkId& id, size_t limit) {
   std::vector<std::string> out;
-  const auto state = state_.snapshot();
+  TRY(const auto state, look_());
   TRY_DO(volume::for_each_unsealed(*state, [&](ByteView owner, const chunk::Content& content) -> Result<void> {
     if (out.size() >= limit) return {};
     bool names = false;

@@ -60,7 +60,7 @@ http::Response Depot::error(const Error& error) const { return error_response(er
 
 std::shared_ptr<Depot::Slot> Depot::slot_of(ByteView name) {
   if (const auto it = slots_.find(name); it != slots_.end()) return it->second;
-  if (slots_.size() > 2 * states_.get()->volumes.size() + kSpareSlots) {  // most are of volumes that are no more
+  if (slots_.size() > 2 * states_.get()->volumes->size() + kSpareSlots) {  // most are of volumes that are no more
     hot_.clear();
     missing_.clear();
     slots_.clear();

@@ -38,7 +38,7 @@ http::Task<http::Response> Depot::serve_volumes(Ask& ask) {
   const auto form = form_of(ask.request.head, ask.facts);
   if (!form) co_return error(form.error());
   std::vector<VolumeSummary> volumes;
-  for (const auto& [name, volume] : ask.state->volumes) {
+  for (const auto& [name, volume] : *ask.state->volumes) {
     if (access_to(*volume, *ask.state, ask.facts) != Access::Granted) continue;
     VolumeSummary summary{name, volume->record.settings.description, {}, {}};
     if (const volume::Flip* flip = volume->channel(kDefaultChannel)) {

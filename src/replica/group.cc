@@ -54,4 +54,12 @@ Result<Bytes> Group::propose_and_wait(Bytes command) {
   return answered.get();
 }
 
+Result<void> Group::read_and_wait() {
+  if (may_read()) return {};
+  std::promise<Result<void>> reached;
+  auto answered = reached.get_future();
+  read([&](Result<void> done) { reached.set_value(std::move(done)); });
+  return answered.get();
+}
+
 }  // namespace hailstone::replica

@@ -75,6 +75,8 @@ class Group {
   /// Unavailable when nobody leads.
   using ReadDone = std::function<void(Result<void>)>;
   virtual void read(ReadDone done) = 0;
+  /// The same, blocking the caller.
+  Result<void> read_and_wait();
   /// Whether read() would run at once. Answering what came before this test from what the database shows after it is a
   /// linearizable read.
   virtual bool may_read() const = 0;

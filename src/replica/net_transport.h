@@ -13,10 +13,11 @@ inline paxos::ReplicaId replica_of(net::NodeId id) { return paxos::ReplicaId(id.
 /// The channel on which a node's supervisor says that a life of its process has ended: u64 the life.
 inline constexpr uint8_t kObituaryChannel = 3;
 
-/// Both must be attached before the net is given peers. What comes on other channels goes to `others`.
+/// Both must be attached before the net is given peers. What comes on other channels goes to `others`, if any.
 class NetTransport final : public Transport, public net::Receiver {
  public:
-  explicit NetTransport(net::Receiver* others = nullptr) : others_(others) {}
+  NetTransport() = default;
+  void set_others(net::Receiver* others) { others_ = others; }
   void attach(net::Transport& net, Host& host) {
     net_ = &net;
     host_ = &host;
@@ -29,7 +30,7 @@ class NetTransport final : public Transport, public net::Receiver {
  private:
   net::Transport* net_ = nullptr;
   Host* host_ = nullptr;
-  net::Receiver* const others_;
+  net::Receiver* others_ = nullptr;
 };
 
 }  // namespace hailstone::replica

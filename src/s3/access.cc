@@ -120,7 +120,7 @@ bool acl_says(const s3proto::AccessControlList& acl, const Call& call, Permissio
 Answer<> require_grantees(const Call& call, const s3proto::AccessControlList& acl) {
   const auto known = [&](const std::string& id) {
     return id == acl.owner.id || id == Identity::owner_named({}).id || id == call.identity.name() ||
-           std::ranges::any_of(call.state->keys, [&](const auto& entry) { return entry.second->name == id; });
+           std::ranges::any_of(*call.state->keys, [&](const auto& entry) { return entry.second->name == id; });
   };
   for (const auto& grant : acl.grants) {
     if (grant.grantee.kind != s3proto::GranteeKind::User || known(grant.grantee.id)) continue;

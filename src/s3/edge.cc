@@ -167,8 +167,8 @@ class Handler final : public http::Handler {
 
   std::optional<Bytes> secret_of(std::string_view id) {
     const auto& state = states_.get();
-    const auto found = state->keys.find(id);
-    if (found == state->keys.end()) return std::nullopt;
+    const auto found = state->keys->find(id);
+    if (found == state->keys->end()) return std::nullopt;
     auto secret = open_secret(edge_.services_.master_key, found->second->id, found->second->sealed_secret);
     if (!secret) {
       edge_.services_.logger.error("s3_secret_unreadable",
@@ -181,8 +181,8 @@ class Handler final : public http::Handler {
   // Signing keys are good for a day: one derivation a key and day, thrown away when any key changes.
   std::optional<s3auth::SigningKey> signing_key_of(const s3auth::Scope& scope) {
     const auto& state = states_.get();
-    const auto known = state->keys.find(scope.access_key_id);
-    if (known == state->keys.end()) return std::nullopt;
+    const auto known = state->keys->find(scope.access_key_id);
+    if (known == state->keys->end()) return std::nullopt;
     const Bytes name = scope.credential();
     if (const auto it = signing_keys_.find(name); it != signing_keys_.end() && it->second.first == known->second)
       return it->second.second;
@@ -196,8 +196,8 @@ class Handler final : public http::Handler {
 
   Answer<Identity> identity_of(const Bytes& id) {
     const auto& state = states_.get();
-    const auto found = state->keys.find(id);
-    if (found == state->keys.end()) return refusal(ErrorCode::InvalidAccessKeyId);
+    const auto found = state->keys->find(id);
+    if (found == state->keys->end()) return refusal(ErrorCode::InvalidAccessKeyId);
     return Identity{found->second};
   }
 

@@ -218,7 +218,7 @@ Answer<http::Response> list_buckets(const Call& call) {
   }
   s3proto::ListAllMyBuckets answer{.owner = call.identity.owner()};
   if (!prefix.empty()) answer.prefix = std::string(prefix);
-  for (const auto& [name, volume] : call.state->volumes) {
+  for (const auto& [name, volume] : *call.state->volumes) {
     if (name <= after || !name.starts_with(prefix) || !may_see(call, *volume)) continue;
     if (most && answer.buckets.size() == *most) {
       answer.continuation_token = ContinuationToken{{}, answer.buckets.back().name}.encode();

@@ -119,7 +119,7 @@ void CellManage::add(const Request& request, Done done) {
   const auto address = parse_address(request.text_field("address"));
   if (id == 0) return done(fail(Code::Invalid, "members.add: \"id\" must be 1 or more"));
   if (!address) return done(std::unexpected(address.error()));
-  if (auto usable = member_.check_address(*address); !usable) return done(std::unexpected(usable.error()));
+  if (auto usable = member_.groups().check_address(*address); !usable) return done(std::unexpected(usable.error()));
   paxos::Config next = member_.host().status(kRootGroup).config;
   if (next.is_voter(ReplicaId(id)) || next.is_learner(ReplicaId(id)))
     return done(fail(Code::Exists, fmt::format("node {} is a member already", id)));

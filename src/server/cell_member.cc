@@ -6,78 +6,36 @@
 #include <charconv>
 
 #include "cell/query.h"
-#include "net/resolve.h"
-#include "replica/rocks_database.h"
 
 namespace hailstone::server {
 
-Result<std::unique_ptr<CellMember>> CellMember::open(disk::Disk& disk, Clock& clock, const CellConfig& config,
-                                                     const std::string& directory,
-                                                     const replica::WardReporter& supervisor, net::Receiver* others,
-                                                     Events events, Logger& logger) {
-  std::unique_ptr<CellMember> member(new CellMember(config, std::move(events), supervisor, others, logger));
-  TRY_DO(member->open_all(disk, clock, directory));
+Result<std::unique_ptr<CellMember>> CellMember::open(GroupHost& groups, const std::string& directory, Events events,
+                                                     Logger& logger) {
+  std::unique_ptr<CellMember> member(new CellMember(groups, std::move(events), logger));
+  TRY_DO(member->open_all(directory));
   return member;
 }
 
-CellMember::~CellMember() = default;
-
-Result<void> CellMember::open_all(disk::Disk& disk, Clock& clock, const std::string& directory) {
-  TRY(const auto founders, config_.founders());
-  const bool alone = founders.size() == 1 && !config_.join;
-  TRY_DO(disk.make_directories(directory));
-  net::TcpOptions net_options{.self = net::NodeId(config_.id), .cell = config_.name, .tls = config_.tls()};
-  net_options.listen_host = config_.address;
-  net_options.listen_port = config_.member_port;
-  net_options.plain = config_.plain();
-  TRY(net_, net::TcpTransport::start(net_options, transport_, logger_));
-
+Result<void> CellMember::open_all(const std::string& directory) {
   const std::string state = directory + "/state";
-  const replica::RocksOptions rocks{.directory = state, .memtable_bytes = config_.memtable_bytes, .verify = true};
-  TRY(database_, alone ? replica::open_rocks_database(disk, rocks)
-                       : replica::open_or_replace_rocks_database(disk, rocks, logger_));
-
-  replica::HostOptions options{.self = self()};
-  options.journal.log = {.directory = directory + "/log", .segment_bytes = config_.segment_bytes};
-  if (!alone) options.journal.damage = replica::JournalOptions::Damage::Salvage;
-  options.on_event = [this](paxos::GroupId, const paxos::Event& event) {
-    const auto* change = std::get_if<paxos::RoleChange>(&event);
-    if (!change) return;
-    if (change->role == paxos::Role::Leader) {
+  TRY(database_,
+      groups_.open_database({.directory = state, .memtable_bytes = config().memtable_bytes, .verify = true}));
+  GroupHost::Events events;
+  events.role = [this](const paxos::RoleChange& change) {
+    if (change.role == paxos::Role::Leader) {
       const std::lock_guard hold(mutex_);
-      lead_ballot_ = change->ballot;
+      lead_ballot_ = change.ballot;
     }
-    if (events_.role) events_.role(*change);
+    if (events_.role) events_.role(change);
   };
-  // Damage that is met while it runs: the next life sets the database aside, and the others give it again.
-  options.on_failed = [this, &disk, state](paxos::GroupId, const Error& cause) {
-    if (cause.code == Code::Corrupt) static_cast<void>(replica::mark_rocks_database_damaged(disk, state));
+  events.failed = [this](const Error& cause) {
     if (events_.failed) events_.failed(cause);
   };
-  TRY(host_, replica::Host::open(disk, clock, &transport_, options, logger_));
-  transport_.attach(*net_, *host_);
-
-  std::optional<paxos::Config> first;
-  if (!config_.join) {
-    first = paxos::Config{.epoch = 1};
-    for (const auto& founder : founders) first->voters.push_back({.id = replica::replica_of(founder.id)});
-  }
-  TRY(group_, host_->add_group(kRootGroup, *database_, machine_,
-                               {.log_directory = options.journal.log.directory,
-                                .flush_bytes = config_.flush_bytes,
-                                .read_cache_bytes = 16u << 20},
-                               first));
+  TRY(group_, groups_.add(kRootGroup, *database_, state, machine_,
+                          {.flush_bytes = config().flush_bytes, .read_cache_bytes = 16u << 20}, std::move(events)));
   TRY(auto named, named_members());
-  members_ = names_self(named) ? std::move(named) : founders;
-  if (alone)
-    for (auto& member : members_)
-      if (member.id.value == config_.id) member.port = net_->port();
+  if (names_self(named)) use_members(std::move(named));
   return {};
-}
-
-void CellMember::start() {
-  host_->start();
-  if (auto used = use_members(members()); !used) logger_.error("members_unusable", {{"error", used.error().message}});
 }
 
 // Before the state says who they are, it is who the configuration says.
@@ -98,7 +56,7 @@ Result<std::vector<net::PeerAddress>> CellMember::named_members() const {
     }
     address->id = net::NodeId(id);
     // One address that won't do must not take the others' away.
-    if (auto usable = check_address(*address); !usable && id != config_.id) {
+    if (auto usable = groups_.check_address(*address); !usable && id != config().id) {
       logger_.warn("member_not_reached", {{"id", id}, {"error", usable.error().message}});
       continue;
     }
@@ -108,26 +66,9 @@ Result<std::vector<net::PeerAddress>> CellMember::named_members() const {
   return out;
 }
 
-Result<void> CellMember::check_address(const net::PeerAddress& address) const {
-  boost::system::error_code not_numeric;
-  const auto numeric = net::asio::ip::make_address(address.host, not_numeric);
-  if (config_.tls() || config_.plain_anywhere || not_numeric || net::is_loopback(numeric)) return {};
-  return fail(Code::Denied, fmt::format("{} is not on loopback, and members have no certificates: set cell.tls_*, or "
-                                        "cell.plain_anywhere",
-                                        format_address(address)));
-}
-
-Result<void> CellMember::use_members(std::vector<net::PeerAddress> members) {
-  TRY_DO(supervisor_.report({.life = host_->life(),
-                             .node = net::NodeId(config_.id),
-                             .cell = config_.name,
-                             .tls = config_.tls(),
-                             .plain = config_.plain(),
-                             .peers = members}));
-  TRY_DO(net_->set_peers(members));
-  const std::lock_guard hold(mutex_);
-  members_ = std::move(members);
-  return {};
+void CellMember::use_members(std::vector<net::PeerAddress> members) {
+  if (auto used = groups_.set_peers(GroupHost::Source::Members, std::move(members)); !used)
+    logger_.error("members_unusable", {{"error", used.error().message}});
 }
 
 void CellMember::refresh_members() {
@@ -136,8 +77,7 @@ void CellMember::refresh_members() {
   // A list without this node is not the cell's yet, or not any more: the links that there are stay.
   if (!names_self(*named)) return name_founders(*named);
   if (*named == members()) return;
-  if (auto used = use_members(*std::move(named)); !used)
-    logger_.error("members_unusable", {{"error", used.error().message}});
+  use_members(*std::move(named));
 }
 
 // Whoever leads a new cell writes down who founded it.
@@ -154,16 +94,6 @@ void CellMember::name_founders(const std::vector<net::PeerAddress>& named) {
   group_->propose(cell::Command{.body = std::move(txn)}.encode(), [this](Result<Bytes> reply) {
     if (!reply) logger_.warn("founders_not_named", {{"error", reply.error().message}});
   });
-}
-
-std::vector<net::PeerAddress> CellMember::members() const {
-  const std::lock_guard hold(mutex_);
-  return members_;
-}
-
-void CellMember::stop() {
-  host_->drain();
-  net_->stop();
 }
 
 }  // namespace hailstone::server

@@ -42,22 +42,20 @@ struct CellService::Turn {
   cell::View view() const { return {.state = *state, .may_read = may_read}; }
 };
 
-Result<std::unique_ptr<CellService>> CellService::start(disk::Disk& disk, Clock& clock, const CellConfig& config,
-                                                        const std::string& directory,
-                                                        const replica::WardReporter& supervisor, Logger& logger) {
-  std::unique_ptr<CellService> service(new CellService(clock, config, logger));
-  TRY_DO(service->open(disk, directory, supervisor));
+Result<std::unique_ptr<CellService>> CellService::open(GroupHost& groups, Clock& clock, const std::string& directory,
+                                                       Logger& logger) {
+  std::unique_ptr<CellService> service(new CellService(groups, clock, logger));
+  CellService* const self = service.get();
+  CellMember::Events events;
+  events.applied = [self] { self->look(); };
+  events.role = [self](const paxos::RoleChange&) { self->look(); };
+  events.failed = [self](const Error& cause) { self->fail_with(cause); };
+  groups.set_receiver(self);
+  TRY(service->member_, CellMember::open(groups, directory, std::move(events), logger));
   return service;
 }
 
-Result<void> CellService::open(disk::Disk& disk, const std::string& directory,
-                               const replica::WardReporter& supervisor) {
-  CellMember::Events events;
-  events.applied = [this] { look(); };
-  events.role = [this](const paxos::RoleChange&) { look(); };
-  events.failed = [this](const Error& cause) { fail_with(cause); };
-  TRY(member_, CellMember::open(disk, clock_, config_, directory, supervisor, this, std::move(events), logger_));
-
+Result<void> CellService::start() {
   // Connections are named so that no two lives of this member have one in common.
   const uint64_t life = member_->host().life().value;
   life_ = xxh3({reinterpret_cast<const char*>(&life), sizeof life}) & UINT32_MAX;
@@ -72,7 +70,6 @@ Result<void> CellService::open(disk::Disk& disk, const std::string& directory,
   TRY(streams_, net::Streams::make(loop_, options, *this, logger_));
   timer_.emplace(loop_);
   TRY_DO(front_->start(Time{clock_.monotonic_ns()}, member_->state()));
-  member_->start();
   TRY(port_, streams_->listen(config_.address, config_.port));
   thread_ = std::thread([this] {
     const auto work = net::asio::make_work_guard(loop_);
@@ -87,20 +84,16 @@ CellService::~CellService() {
     loop_.stop();
     thread_.join();
   }
-  if (member_) member_->net().stop();  // nothing comes from it any more
   streams_.reset();
   if (manage_) manage_->forget_snapshots();  // the member answers it to the last, and takes the state with it
+  groups_.halt();
 }
 
 void CellService::stop() {
   const std::lock_guard once(stop_mutex_);
-  if (std::exchange(stopped_, true)) return;
+  if (std::exchange(stopped_, true) || !thread_.joinable()) return;
   push(Work{[this] { send_away(); }});
   std::this_thread::sleep_for(kGoodbyeTime / 10);  // clients hear it before the leader changes
-  member_->stop();
-  loop_.stop();
-  thread_.join();
-  streams_->stop();
 }
 
 void CellService::fail_with(const Error& error) {

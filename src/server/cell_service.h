@@ -29,18 +29,19 @@ struct CellFigures {
 
 class CellService final : private net::StreamReceiver, private net::Receiver {
  public:
-  /// Opens the member in `directory` and serves clients. Everything passed in outlives it.
-  static Result<std::unique_ptr<CellService>> start(disk::Disk& disk, Clock& clock, const CellConfig& config,
-                                                    const std::string& directory,
-                                                    const replica::WardReporter& supervisor, Logger& logger);
-  ~CellService() override;  // without finishing
+  /// Opens the member in `directory` and adds its group to `groups`. Everything passed in outlives it.
+  static Result<std::unique_ptr<CellService>> open(GroupHost& groups, Clock& clock, const std::string& directory,
+                                                   Logger& logger);
+  /// Serves clients; after `groups` has started.
+  Result<void> start();
+  ~CellService() override;  // without finishing; halts the groups
   CellService(const CellService&) = delete;
   CellService& operator=(const CellService&) = delete;
 
   uint16_t port() const { return port_; }
   CellMember& member() { return *member_; }
   bool healthy() const { return !failed_; }
-  /// Tells clients to go elsewhere, hands leadership over, finishes what is queued, flushes. Idempotent.
+  /// Tells clients to go elsewhere; then the host may stop. Idempotent.
   void stop();
   /// As of a second ago.
   CellFigures figures() const;
@@ -84,9 +85,8 @@ class CellService final : private net::StreamReceiver, private net::Receiver {
   struct Look {};  // something has changed: the state, who leads, the lease, the time
   using Input = std::variant<Opened, Frame, Written, Closed, PeerFrame, PeerLost, Outcome, ReadPoint, Work, Look>;
 
-  CellService(Clock& clock, const CellConfig& config, Logger& logger)
-      : clock_(clock), config_(config), logger_(logger) {}
-  Result<void> open(disk::Disk& disk, const std::string& directory, const replica::WardReporter& supervisor);
+  CellService(GroupHost& groups, Clock& clock, Logger& logger)
+      : groups_(groups), clock_(clock), config_(groups.config()), logger_(logger) {}
 
   // From any thread.
   void push(Input input);
@@ -122,6 +122,7 @@ class CellService final : private net::StreamReceiver, private net::Receiver {
     return net::StreamId(connection.value & UINT32_MAX);
   }
 
+  GroupHost& groups_;
   Clock& clock_;
   const CellConfig config_;
   Logger& logger_;

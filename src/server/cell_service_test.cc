@@ -41,13 +41,37 @@ class CellServiceTest : public testing::Test {
     CellConfig out;
     out.id = id;
     out.port = out.member_port = 0;
-    out.segment_bytes = 1u << 20;
     return out;
   }
-  std::unique_ptr<CellService> start(const CellConfig& config) {
-    auto started = CellService::start(*disk_, clock_, config, directory(config.id), replica::WardReporter(), logger_);
+  /// A member without repositories.
+  struct Member {
+    std::unique_ptr<GroupHost> groups;
+    std::unique_ptr<CellService> service;  // goes first
+    CellService* operator->() const { return service.get(); }
+    CellService& operator*() const { return *service; }
+    void stop() {
+      service->stop();
+      groups->stop();
+      reset();
+    }
+    void reset() {
+      service.reset();
+      groups.reset();
+    }
+  };
+  Result<Member> start(disk::Disk& disk, const CellConfig& config, const std::string& directory) {
+    Member out;
+    TRY(out.groups, GroupHost::open(disk, clock_, config, {.directory = directory, .segment_bytes = 1u << 20},
+                                    replica::WardReporter(), logger_));
+    TRY(out.service, CellService::open(*out.groups, clock_, directory + "/cell", logger_));
+    TRY_DO(out.groups->start());
+    TRY_DO(out.service->start());
+    return out;
+  }
+  Member start(const CellConfig& config) {
+    auto started = start(*disk_, config, directory(config.id));
     EXPECT_TRUE(started) << started.error().message;
-    return started ? *std::move(started) : nullptr;
+    return *std::move(started);
   }
   static std::unique_ptr<client::BlockingClient> connect(const CellService& service, bool open = true) {
     client::Options options;
@@ -81,24 +105,24 @@ class CellServiceTest : public testing::Test {
 
 TEST_F(CellServiceTest, WhatWasWrittenIsThereAfterAStopAndAfterACrash) {
   {
-    const auto service = start(config(1));
+    auto service = start(config(1));
     const auto client = connect(*service);
     ASSERT_TRUE(client->put("/a", "1", {}, kSoon));
-    service->stop();
+    service.stop();
   }
   {
-    const auto service = start(config(1));  // ends without stopping
+    auto service = start(config(1));  // ends without stopping
     const auto client = connect(*service);
     EXPECT_EQ(content(*client, "/a"), "1");
     ASSERT_TRUE(client->put("/b", "2", {}, kSoon));
   }
-  const auto service = start(config(1));
+  auto service = start(config(1));
   const auto client = connect(*service);
   EXPECT_EQ(content(*client, "/a") + content(*client, "/b"), "12");
 }
 
 TEST_F(CellServiceTest, WatchesHearOfWrites) {
-  const auto service = start(config(1));
+  auto service = start(config(1));
   const auto writer = connect(*service), reader = connect(*service);
   const auto watch = reader->watch("/w", cell::Revision(0));
   ASSERT_TRUE(writer->put("/w/x", "1", {}, kSoon));
@@ -123,8 +147,9 @@ TEST_F(CellServiceTest, AMemberIsAddedPromotedAndTheFirstOneRemoved) {
   CellConfig second_config = config(2);
   second_config.join = true;
   second_config.members = {fmt::format("1={}", format_address(first->member().members().at(0)))};
-  const auto second = start(second_config);
-  const auto own = net::PeerAddress{.id = net::NodeId(2), .host = "127.0.0.1", .port = second->member().member_port()};
+  auto second = start(second_config);
+  const auto own =
+      net::PeerAddress{.id = net::NodeId(2), .host = "127.0.0.1", .port = second->member().groups().port()};
   ASSERT_EQ(manage(*client, {{"op", "members.promote"}, {"id", 2}}).error().code, Code::NotFound);
   ASSERT_TRUE(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", format_address(own)}}));
   EXPECT_EQ(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", format_address(own)}}).error().code,
@@ -147,7 +172,7 @@ TEST_F(CellServiceTest, AMemberIsAddedPromotedAndTheFirstOneRemoved) {
     if (!removed) ::usleep(50'000);
   }
   ASSERT_TRUE(removed) << removed.error().message;
-  first->stop();
+  first.stop();
   first.reset();
   ASSERT_TRUE(there->put("/h", "alone", {}, kSoon));
   const auto status = manage(*there, {{"op", "status"}}).value();
@@ -159,7 +184,7 @@ TEST_F(CellServiceTest, AMemberIsAddedPromotedAndTheFirstOneRemoved) {
 TEST_F(CellServiceTest, ASnapshotBeginsAnotherCellWhoseNewMembersHaveItAll) {
   const std::string file = base_ + "/snapshot";
   {
-    const auto service = start(config(7));
+    auto service = start(config(7));
     const auto client = connect(*service);
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(client->put(fmt::format("/f/{}", i), Bytes(2000, 'y'), {}, kSoon));
     const Json begun = manage(*client, {{"op", "snapshot.begin"}}).value();
@@ -179,19 +204,19 @@ TEST_F(CellServiceTest, ASnapshotBeginsAnotherCellWhoseNewMembersHaveItAll) {
   ASSERT_TRUE(header) << header.error().message;
   EXPECT_EQ(header->cell, "hailstone");
   EXPECT_EQ(restore_cell(*disk_, file, data, 1).error().code, Code::Exists);
-  std::filesystem::rename(data + "/cell", directory(1));
+  std::filesystem::rename(data, directory(1));
 
-  const auto first = start(config(1));
+  auto first = start(config(1));
   const auto client = connect(*first);
   EXPECT_EQ(content(*client, "/f/19"), Bytes(2000, 'y'));
   EXPECT_EQ(content(*client, "/cell/members/7"), "(none)");
   CellConfig second_config = config(2);
   second_config.join = true;
-  second_config.members = {fmt::format("1=127.0.0.1:{}", first->member().member_port())};
-  const auto second = start(second_config);
+  second_config.members = {fmt::format("1=127.0.0.1:{}", first->member().groups().port())};
+  auto second = start(second_config);
   ASSERT_TRUE(manage(
       *client,
-      {{"op", "members.add"}, {"id", 2}, {"address", fmt::format("127.0.0.1:{}", second->member().member_port())}}));
+      {{"op", "members.add"}, {"id", 2}, {"address", fmt::format("127.0.0.1:{}", second->member().groups().port())}}));
   const auto there = connect(*second, false);
   EXPECT_EQ(content(*there, "/f/19"), Bytes(2000, 'y'));  // linearizable: it has caught up
   EXPECT_EQ(dump_of(*first), dump_of(*second));
@@ -212,7 +237,7 @@ TEST_F(CellServiceTest, ADamagedSnapshotLeavesNothingBehind) {
 }
 
 TEST_F(CellServiceTest, WhoHasNoAdminRightManagesNothing) {
-  const auto service = start(config(1));
+  auto service = start(config(1));
   const auto client = connect(*service);
   ASSERT_TRUE(client->command(cell::SetRules{"boss", {{"/", cell::kAllRights}}}, kSoon));
   EXPECT_EQ(manage(*client, {{"op", "snapshot.begin"}}).error().code, Code::Denied);
@@ -222,7 +247,7 @@ TEST_F(CellServiceTest, WhoHasNoAdminRightManagesNothing) {
 }
 
 TEST_F(CellServiceTest, OddRequestsAreRefusedAndNothingElse) {
-  const auto service = start(config(1));
+  auto service = start(config(1));
   const auto client = connect(*service);
   for (const std::string& odd :
        {std::string(), std::string("null"), std::string("[1]"), std::string("{"), std::string("{\"op\":7}"),
@@ -236,7 +261,7 @@ TEST_F(CellServiceTest, OddRequestsAreRefusedAndNothingElse) {
 }
 
 TEST_F(CellServiceTest, AnAddressThatWillNotDoKeepsNoMemberOut) {
-  const auto service = start(config(1));
+  auto service = start(config(1));
   const auto client = connect(*service);
   EXPECT_EQ(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", "192.0.2.1:9"}}).error().code, Code::Denied);
   ASSERT_TRUE(client->put("/cell/members/8", "192.0.2.1:9", {}, kSoon));
@@ -252,7 +277,7 @@ TEST_F(CellServiceTest, AnAddressThatWillNotDoKeepsNoMemberOut) {
 
 TEST_F(CellServiceTest, AFailedMemberSendsItsClientsAway) {
   disk::SimDisk disk;
-  auto started = CellService::start(disk, clock_, config(1), "/data", replica::WardReporter(), logger_);
+  auto started = start(disk, config(1), "/data");
   ASSERT_TRUE(started) << started.error().message;
   const auto client = connect(**started);
   ASSERT_TRUE(client->put("/a", "1", {}, kSoon));
@@ -273,7 +298,7 @@ TEST_F(CellServiceTest, ClientsCannotTakeAllFiles) {
   few.rlim_cur = 400;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
   {
-    const auto service = start(config(1));
+    auto service = start(config(1));
     const auto client = connect(*service);
     int told[2];
     ASSERT_EQ(::pipe(told), 0);

@@ -127,7 +127,14 @@ const std::vector<Row>& rows() {
        },
        [](const Config& c) { return quoted(c.data); }, "a string"},
       texts("", "roles", &Config::node, &NodeOptions::roles,
-            "what this node does: \"cell\" takes part in coordination, \"repository\" keeps and serves volumes"),
+            "what this node does: \"member\" votes, \"store\" keeps chunks, \"gateway\" serves S3, depot and API"),
+      number("cluster", "groups", &Config::cluster, &ClusterOptions::groups,
+             "repository groups, the same on all nodes for ever; 0: coordination alone"),
+      number("cluster", "copies", &Config::cluster, &ClusterOptions::copies, "of each chunk, on stores of their own"),
+      text("cluster", "place", &Config::cluster, &ClusterOptions::place,
+           "of this node's store: \"site/rack/host\"; copies are kept apart. Empty: a host of its own"),
+      number("cluster", "weight", &Config::cluster, &ClusterOptions::weight,
+             "of this node's store: its share of the chunks"),
       text("http", "address", &Config::http, &http::ServerOptions::address,
            "address to listen on; 0.0.0.0 or :: for all"),
       number("http", "port", &Config::http, &http::ServerOptions::port, "0: any free one"),
@@ -364,10 +371,13 @@ Result<void> Config::validate() const {
   if (http.tls_certificate.empty() != http.tls_key.empty())
     return fail(Code::Invalid, "http.tls_certificate and http.tls_key go together");
   for (const std::string& role : node.roles)
-    if (role != kCellRole && role != kRepositoryRole)
-      return fail(Code::Invalid,
-                  fmt::format("roles: '{}' is none; there are '{}' and '{}'", role, kCellRole, kRepositoryRole));
+    if (role != kMemberRole && role != kStoreRole && role != kGatewayRole)
+      return fail(Code::Invalid, fmt::format("roles: '{}' is none; there are '{}', '{}' and '{}'", role, kMemberRole,
+                                             kStoreRole, kGatewayRole));
   if (node.roles.empty()) return fail(Code::Invalid, "roles: name at least one");
+  if (cluster.groups > kGroupsOfOneMax)
+    return fail(Code::Invalid, fmt::format("cluster.groups: {} is more than {}", cluster.groups, kGroupsOfOneMax));
+  if (cluster.copies == 0) return fail(Code::Invalid, "cluster.copies: at least 1");
   TRY_DO(cell.validate());
   TRY_DO(depot.validate());
   TRY_DO(s3.validate());

@@ -17,9 +17,17 @@
 
 namespace hailstone::server {
 
-inline constexpr std::string_view kCellRole = "cell", kRepositoryRole = "repository";
+inline constexpr std::string_view kMemberRole = "member", kStoreRole = "store", kGatewayRole = "gateway";
 struct NodeOptions {
-  std::vector<std::string> roles{std::string(kCellRole), std::string(kRepositoryRole)};
+  std::vector<std::string> roles{std::string(kMemberRole), std::string(kStoreRole), std::string(kGatewayRole)};
+};
+inline constexpr uint32_t kGroupsOfOneMax = 64;  // repository groups of one cell
+/// What all nodes of a cell share.
+struct ClusterOptions {
+  uint32_t groups = 4;    // repository groups; the same on all nodes for ever. 0: coordination alone
+  uint32_t copies = 3;    // of each chunk; fewer where there are fewer stores
+  std::string place;      // "site/rack/host" of this node's store; empty: a host of its own
+  uint32_t weight = 100;  // of this node's store: how much of the chunks it takes
 };
 
 struct Config {
@@ -52,9 +60,11 @@ struct Config {
   s3::Options s3;
   NodeOptions node;
   CellConfig cell;
+  ClusterOptions cluster;
   std::string master_key_file;  // empty: DATA/master.key, made when it is missing
 
   bool has_role(std::string_view role) const;
+  bool has_repositories() const { return cluster.groups > 0; }
   Result<void> validate() const;
 };
 

@@ -35,8 +35,8 @@ class NodeStatusSource final : public api::StatusSource {
     out.node = host;
     out.version = kVersion;
     out.uptime_seconds = static_cast<uint64_t>((node_.clock().monotonic_ns() - started_ns_) / 1'000'000'000);
-    out.healthy = node_.group().healthy();
-    out.log = out.applied = node_.group().applied_slot();
+    out.healthy = node_.healthy();
+    out.log = out.applied = node_.applied_slot();
     out.chunks = node_.store().stats();
     out.quarantine = node_.store().quarantine();
     struct statvfs fs{};
@@ -102,14 +102,14 @@ http::Response Front::health(std::string_view path) const {
   if (path == "/healthz") return http::Response::text(200, "ok\n");
   if (shared_.draining()) return unavailable("stopping");
   const CellService* const cell = shared_.cell();
-  if (shared_.config().has_role(kCellRole)) {
+  if (shared_.config().has_role(kMemberRole)) {
     if (!cell) return unavailable("opening the cell's state");
     if (!cell->healthy()) return unavailable("the cell's log or database has failed: restart the node");
   }
-  if (!shared_.config().has_role(kRepositoryRole)) return http::Response::text(200, "ready\n");
+  if (!shared_.config().has_repositories()) return http::Response::text(200, "ready\n");
   const auto* services = shared_.services();
   if (!services) return unavailable("opening the store");
-  if (!services->node.group().healthy())
+  if (!services->node.healthy())
     return unavailable("a write or sync failed: no more commands can be committed; restart the node");
   return http::Response::text(200, "ready\n");
 }

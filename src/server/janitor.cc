@@ -66,7 +66,7 @@ void Janitor::expire_drafts() {
   const UnixMicros horizon{node_.clock().wall().value -
                            static_cast<int64_t>(node_.config().draft_lease_seconds) * 1'000'000};
   const auto state = repository.published().load();
-  for (const auto& [name, volume] : state->volumes) {
+  for (const auto& [name, volume] : *state->volumes) {
     const auto drafts = repository.drafts(*volume);
     if (!drafts) continue;
     for (const volume::DraftRecord& draft : *drafts) {

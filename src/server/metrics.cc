@@ -168,14 +168,14 @@ void add_upkeep(Page& page, const Upkeep::Totals& upkeep) {
 
 void add_volumes(Page& page, Node& node) {
   const auto state = node.repository().published().load();
-  page.gauge("hailstone_volumes", "Volumes in this cell.", number(state->volumes.size()));
+  page.gauge("hailstone_volumes", "Volumes in this cell.", number(state->volumes->size()));
   auto& release = page.family(MetricType::Gauge, "hailstone_channel_release", "Release a channel serves.");
   auto& flipped =
       page.family(MetricType::Gauge, "hailstone_channel_flipped_timestamp_seconds", "When the channel last changed.");
   auto& flips = page.family(MetricType::Counter, "hailstone_channel_flips_total", "Changes of the channel.");
   auto& unsealed = page.family(MetricType::Gauge, "hailstone_head_unsealed_edits",
                                "Changes of a head not yet folded into its tree.");
-  for (const auto& [name, volume] : state->volumes) {
+  for (const auto& [name, volume] : *state->volumes) {
     for (const auto& [channel, history] : volume->channels) {
       const Page::Labels labels = {{"volume", name}, {"channel", channel}};
       Page::sample(release, labels, number(history->back().release.value));
@@ -227,10 +227,9 @@ void add_cell(Page& page, const CellFigures& cell) {
 void add_repository(Page& page, const MetricSources::Repository& from) {
   Node& node = from.node;
   page.gauge("hailstone_group_healthy",
-             "1 while commands can be committed, 0 after a failed write or sync: alarm on 0.",
-             node.group().healthy() ? 1 : 0);
+             "1 while commands can be committed, 0 after a failed write or sync: alarm on 0.", node.healthy() ? 1 : 0);
   page.counter("hailstone_group_applied_slot", "Commands applied since the cell began.",
-               number(node.group().applied_slot().value));
+               number(node.applied_slot().value));
   page.counter("hailstone_seals_total", "Background seals done.", number(from.janitor.seals));
   page.counter("hailstone_seal_failures_total", "Background seals that failed and will be tried again.",
                number(from.janitor.seal_failures));

@@ -4,11 +4,19 @@
 #include <openssl/rand.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include "base/sealing.h"
+#include "replica/joined_reader.h"
 #include "replica/rocks_database.h"
 
 namespace hailstone::server {
 namespace {
+
+constexpr auto kLookAgain = std::chrono::milliseconds(20);
+constexpr int64_t kElectionTimeoutNs = 30'000'000'000;  // two writes to its own log
 
 Result<Bytes> random_hex(size_t bytes) {
   Bytes raw(bytes, '\0');
@@ -20,25 +28,68 @@ Result<Bytes> random_hex(size_t bytes) {
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger) {
+  TRY_DO(config.validate());
   auto directory = DataDirectory::open(*disk, config.data);
   if (!directory) return std::unexpected(std::move(directory).error().within(fmt::format("opening {}", config.data)));
-  return open(config, *std::move(directory), std::move(disk), logger);
+  std::unique_ptr<Node> node(new Node(config, std::move(disk)));
+  node->directory_ = *std::move(directory);
+  const auto opened = [&]() -> Result<void> {
+    TRY(node->own_host_,
+        GroupHost::open(*node->disk_, node->clock_, config.cell,
+                        {.directory = config.data, .segment_bytes = config.group_segment_bytes, .networked = false},
+                        replica::WardReporter(), logger));
+    TRY_DO(node->open_all(node->own_host_.get(), logger));
+    TRY_DO(node->own_host_->start());
+    return node->found({});
+  }();
+  if (!opened) return std::unexpected(Error(opened.error()).within(fmt::format("opening {}", config.data)));
+  return node;
 }
 
 Result<std::unique_ptr<Node>> Node::open(const Config& config, DataDirectory directory,
-                                         std::unique_ptr<disk::Disk> disk, Logger& logger) {
-  TRY_DO(config.validate());
+                                         std::unique_ptr<disk::Disk> disk, GroupHost& groups, Logger& logger) {
   std::unique_ptr<Node> node(new Node(config, std::move(disk)));
   node->directory_ = std::move(directory);
-  if (auto opened = node->open_all(logger); !opened)
+  if (auto opened = node->open_all(&groups, logger); !opened)
     return std::unexpected(std::move(opened).error().within(fmt::format("opening {}", config.data)));
   return node;
 }
 
-Node::~Node() = default;
+Node::~Node() {
+  if (host_) host_->halt();
+}
 
-Result<void> Node::open_all(Logger& logger) {
+Result<void> Node::open_groups() {
+  for (uint32_t number = kFirstGroup; number < kFirstGroup + config_.cluster.groups; ++number) {
+    const std::string directory = fmt::format("{}/group-{}/state", config_.data, number);
+    Group group;
+    TRY(group.database,
+        host_->open_database({.directory = directory,
+                              .memtable_bytes = config_.database_memtable_bytes,
+                              .block_cache_bytes = config_.database_cache_bytes / config_.cluster.groups}));
+    group.machine = std::make_unique<volume::Machine>(store_.get(), static_cast<uint8_t>(number), &catalog_);
+    TRY_DO(group.machine->load(*group.database));
+    TRY(replica::Group* const hosted, host_->add(paxos::GroupId(number), *group.database, directory, *group.machine,
+                                                 {.flush_bytes = config_.group_flush_bytes}, {}));
+    shards_.push_back({hosted, group.database.get()});
+    groups_.push_back(std::move(group));
+  }
+  return {};
+}
+
+bool Node::healthy() const {
+  return std::ranges::all_of(shards_, [](const auto& shard) { return shard.group->healthy(); });
+}
+
+Slot Node::applied_slot() const {
+  uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard.group->applied_slot().value;
+  return Slot(sum);
+}
+
+Result<void> Node::open_all(GroupHost* groups, Logger& logger) {
   const int64_t started = clock_.monotonic_ns();
+  host_ = groups;
   TRY(store_, chunk::LocalStore::open(*disk_,
                                       {.directory = config_.data + "/chunks",
                                        .segment_bytes = config_.store_segment_bytes,
@@ -48,24 +99,13 @@ Result<void> Node::open_all(Logger& logger) {
   extents_ = std::make_unique<chunk::ExtentCache>(
       *store_, chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
   nodes_ = std::make_unique<tree::CachedNodes>(*store_, tree::CacheOptions{.bytes_max = config_.cache_nodes_bytes});
-  TRY(database_, replica::open_rocks_database(*disk_, {.directory = config_.data + "/group-0/state",
-                                                       .memtable_bytes = config_.database_memtable_bytes,
-                                                       .block_cache_bytes = config_.database_cache_bytes}));
-  machine_ = std::make_unique<volume::Machine>(store_.get());
-  TRY_DO(machine_->load(*database_));
-  TRY(group_, replica::Group::open(*disk_, *database_, *machine_,
-                                   {.log_directory = config_.data + "/group-0/log",
-                                    .flush_bytes = config_.group_flush_bytes,
-                                    .log_segment_bytes = config_.group_segment_bytes},
-                                   logger));
+  TRY_DO(open_groups());
   repository_ =
-      std::make_unique<volume::Repository>(*group_, *database_, machine_->published(), *store_, *nodes_, clock_);
+      std::make_unique<volume::Repository>(shards_, kFirstGroup, catalog_.published(), *store_, *nodes_, clock_);
 
   collect_database_ = open_counts(logger);
-  if (collect_database_)
-    collector_ = std::make_unique<collect::Collector>(*database_, *collect_database_, *store_, clock_);
-  else
-    return fail(Code::Io, config_.data + "/collect: can't be opened, nor made anew");
+  if (!collect_database_) return fail(Code::Io, config_.data + "/collect: can't be opened, nor made anew");
+  collector_ = std::make_unique<collect::Collector>([this] { return look(); }, *collect_database_, *store_, clock_);
 
   const std::string key_path = config_.data + "/signing.pem";
   TRY(const bool has_key, disk_->exists(key_path));
@@ -77,13 +117,12 @@ Result<void> Node::open_all(Logger& logger) {
   signing_key_ = std::make_unique<publish::SigningKey>(std::move(key));
   publisher_ = std::make_unique<publish::Publisher>(*repository_, *signing_key_, config_.publish, logger);
   TRY_DO(open_master_key());
-  TRY_DO(open_keys());
   logger.info("store open", {{"data", config_.data},
                              {"chunks", store_->stats().chunks},
                              {"disk_bytes", store_->stats().disk_bytes},
                              {"quarantined", store_->stats().quarantined},
-                             {"volumes", static_cast<uint64_t>(machine_->published().load()->volumes.size())},
-                             {"slot", group_->applied_slot().value},
+                             {"volumes", static_cast<uint64_t>(catalog_.published().load()->volumes->size())},
+                             {"groups", static_cast<uint64_t>(groups_.size())},
                              {"took_ms", (clock_.monotonic_ns() - started) / 1'000'000}});
   return {};
 }
@@ -93,7 +132,7 @@ Result<void> Node::open_master_key() {
   TRY(const bool exists, disk_->exists(path));
   if (!exists) {
     // A lost one is not replaced: what it sealed would be gone without a word.
-    for (const auto& [id, key] : machine_->published().load()->keys)
+    for (const auto& [id, key] : *catalog_.published().load()->keys)
       if (!key->sealed_secret.empty())
         return fail(Code::NotFound,
                     fmt::format("{} is missing: the secrets of access keys are sealed with it; put it back", path));
@@ -148,7 +187,7 @@ std::unique_ptr<replica::Database> Node::open_counts(Logger& logger) {
 // knows.
 Result<void> Node::open_keys() {
   const std::string path = config_.data + "/admin.key";
-  if (!machine_->published().load()->keys.empty()) {
+  if (!catalog_.published().load()->keys->empty()) {
     if (auto text = disk::read_file(*disk_, path, 1024)) {
       admin_key_ = text->substr(0, text->find('\n'));
     }
@@ -169,8 +208,36 @@ Result<void> Node::open_keys() {
   return {};
 }
 
+// Everything that was acknowledged before, of all groups.
+Result<std::unique_ptr<replica::Reader>> Node::look() const {
+  std::vector<std::unique_ptr<replica::Reader>> parts;
+  for (const auto& shard : shards_) {
+    TRY_DO(shard.group->read_and_wait());
+    parts.push_back(shard.database->snapshot());
+  }
+  return replica::join_readers(std::move(parts));
+}
+
+// Alone, a full disk has no room for the election: what is there can be read, and commands are refused until there is.
+// With others, nothing is served before a quorum has said how far the groups are.
+Result<void> Node::found(const std::function<bool()>& stop) {
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (host_->alone()) {
+      const auto leads = host_->host().wait_until_leading(paxos::GroupId(kFirstGroup + i), kElectionTimeoutNs);
+      if (!leads && leads.error().code != Code::Exhausted) return leads;
+      continue;
+    }
+    while (!shards_[i].group->read_and_wait()) {
+      if (stop && stop()) return fail(Code::Cancelled, "stopped before the cell's groups had a leader");
+      if (!shards_[i].group->healthy()) return fail(Code::Io, fmt::format("group {} has failed", kFirstGroup + i));
+      std::this_thread::sleep_for(kLookAgain);
+    }
+  }
+  return open_keys();
+}
+
 void Node::drain() {
-  if (group_) group_->drain();
+  if (host_) host_->stop();
   if (store_)
     if (auto synced = store_->sync(); !synced) return;  // nothing unsynced was ever acknowledged
 }

@@ -12,19 +12,27 @@
 #include "publish/publisher.h"
 #include "server/config.h"
 #include "server/data_directory.h"
+#include "server/group_host.h"
 #include "tree/cache.h"
 #include "volume/machine.h"
 #include "volume/repository.h"
 
 namespace hailstone::server {
 
+/// Repository groups are numbered from here on; the cell's own is 0.
+inline constexpr uint8_t kFirstGroup = 1;
+
 /// Opened whole or not at all; closed by drain() or, as after a crash, by the destructor.
 class Node {
  public:
+  /// A node without others, ready when this returns.
   static Result<std::unique_ptr<Node>> open(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger);
-  /// With the directory opened already.
+  /// With the directory opened already; adds its groups to `groups`, which outlives it and is started next.
   static Result<std::unique_ptr<Node>> open(const Config& config, DataDirectory directory,
-                                            std::unique_ptr<disk::Disk> disk, Logger& logger);
+                                            std::unique_ptr<disk::Disk> disk, GroupHost& groups, Logger& logger);
+  /// After the groups have started: waits until all have a leader and this node knows what was acknowledged before;
+  /// makes the first access key where there is none. Cancelled when `stop`, polled meanwhile, says so.
+  Result<void> found(const std::function<bool()>& stop);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -35,7 +43,10 @@ class Node {
   chunk::LocalStore& store() { return *store_; }
   tree::CachedNodes& nodes() { return *nodes_; }
   chunk::ExtentCache& extents() { return *extents_; }
-  replica::Group& group() { return *group_; }
+  /// Of one repository group, by index.
+  const std::vector<volume::Repository::Shard>& shards() const { return shards_; }
+  bool healthy() const;
+  Slot applied_slot() const;                               // of all groups together
   collect::Collector& collector() { return *collector_; }  // one run at a time: server/upkeep.h
   disk::Disk& disk() { return *disk_; }
   const Config& config() const { return config_; }
@@ -51,7 +62,9 @@ class Node {
 
  private:
   Node(const Config& config, std::unique_ptr<disk::Disk> disk) : config_(config), disk_(std::move(disk)) {}
-  Result<void> open_all(Logger& logger);
+  Result<void> open_all(GroupHost* groups, Logger& logger);
+  Result<void> open_groups();
+  Result<std::unique_ptr<replica::Reader>> look() const;
   std::unique_ptr<replica::Database> open_counts(Logger& logger);
   Result<void> open_keys();
   Result<void> open_master_key();
@@ -65,9 +78,15 @@ class Node {
   std::unique_ptr<chunk::LocalStore> store_;
   std::unique_ptr<chunk::ExtentCache> extents_;
   std::unique_ptr<tree::CachedNodes> nodes_;
-  std::unique_ptr<replica::Database> database_;
-  std::unique_ptr<volume::Machine> machine_;
-  std::unique_ptr<replica::Group> group_;
+  volume::Catalog catalog_;
+  struct Group {
+    std::unique_ptr<replica::Database> database;
+    std::unique_ptr<volume::Machine> machine;
+  };
+  std::vector<Group> groups_;
+  std::unique_ptr<GroupHost> own_host_;  // of a node without others
+  GroupHost* host_ = nullptr;
+  std::vector<volume::Repository::Shard> shards_;
   std::unique_ptr<volume::Repository> repository_;
   std::unique_ptr<replica::Database> collect_database_;
   std::unique_ptr<collect::Collector> collector_;

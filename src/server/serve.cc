@@ -105,7 +105,7 @@ Result<Servers> listen(const Config& config, FrontShared& shared, Logger& logger
   TRY(out.main,
       http::Server::listen(config.http, [&shared](unsigned) { return std::make_unique<Front>(shared); }, logger));
   shared.set_server(out.main.get());
-  if (config.s3_enabled && config.has_role(kRepositoryRole)) {
+  if (config.s3_enabled && config.has_repositories() && config.has_role(kGatewayRole)) {
     http::ServerOptions options = config.http;
     if (!config.s3_address.empty()) options.address = config.s3_address;
     options.port = config.s3_port;
@@ -130,6 +130,12 @@ void raise_file_limit() {
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
+/// SIGTERM or SIGINT came: they are blocked, and wait to be taken.
+bool stop_asked() {
+  sigset_t pending;
+  return ::sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 Result<void> run_node(const Config& config, const replica::WardReporter& supervisor, Logger& logger) {
   // Signals are taken by sigwait below, on this thread, never by a handler.
   sigset_t signals;
@@ -146,28 +152,43 @@ Result<void> run_node(const Config& config, const replica::WardReporter& supervi
   const auto opened = [&]() -> Result<void> {
     auto directory = DataDirectory::open(*disk, config.data);
     if (!directory) return std::unexpected(std::move(directory).error().within("opening " + config.data));
-    std::unique_ptr<CellService> cell;
-    if (config.has_role(kCellRole)) {
-      auto started = CellService::start(*disk, clock, config.cell, config.data + "/cell", supervisor, logger);
-      if (!started)
-        return std::unexpected(
-            std::move(started).error().within("cell (--set cell.port=0 --set cell.member_port=0 takes any free ports, "
-                                              "--set \"roles=['repository']\" none)"));
-      cell = *std::move(started);
-      shared.set_cell(cell.get());
-    }
+    auto hosted =
+        GroupHost::open(*disk, clock, config.cell,
+                        {.directory = config.data, .segment_bytes = config.group_segment_bytes}, supervisor, logger);
+    if (!hosted) return std::unexpected(std::move(hosted).error().within("cell (--set cell.member_port=0: any port)"));
+    const auto groups = *std::move(hosted);
     std::unique_ptr<Node> node;
+    std::unique_ptr<CellService> cell;
     std::unique_ptr<Janitor> janitor;
-    if (config.has_role(kRepositoryRole)) {
-      auto made = Node::open(config, *std::move(directory), disk::make_real_disk(), logger);
-      if (!made) {
-        servers.stop();  // they look at the cell, which goes now
-        return std::unexpected(std::move(made).error());
+    const auto ended = [&] {  // what looks at the cell and the node ends before they do
+      servers.stop();
+      shared.close();
+      if (janitor) janitor->stop();
+    };
+    const auto started = [&]() -> Result<void> {
+      if (config.has_repositories()) {
+        TRY(node, Node::open(config, *std::move(directory), disk::make_real_disk(), *groups, logger));
       }
-      node = *std::move(made);
+      if (config.has_role(kMemberRole)) {
+        TRY(cell, CellService::open(*groups, clock, config.data + "/cell", logger));
+      }
+      TRY_DO(groups->start());
+      if (cell) {
+        if (auto serving = cell->start(); !serving)
+          return std::unexpected(std::move(serving).error().within("cell (--set cell.port=0: any port)"));
+        shared.set_cell(cell.get());
+      }
+      if (!node) return {};
+      TRY_DO(node->found(stop_asked));
       janitor = std::make_unique<Janitor>(*node, logger);
       janitor->start();
       shared.open(*node, *janitor);
+      return {};
+    }();
+    if (!started) {
+      ended();
+      if (started.error().code == Code::Cancelled) return {};
+      return std::unexpected(started.error());
     }
     Config s3_place = config;
     if (!config.s3_address.empty()) s3_place.http.address = config.s3_address;
@@ -182,10 +203,11 @@ Result<void> run_node(const Config& config, const replica::WardReporter& supervi
     pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     shared.drain();
     if (cell) cell->stop();
-    servers.stop();
-    shared.close();
-    if (janitor) janitor->stop();
-    if (node) node->drain();
+    ended();
+    if (node)
+      node->drain();
+    else
+      groups->stop();
     logger.info("stopped");
     return {};
   }();
@@ -204,7 +226,7 @@ int serve_main(const ServeArguments& arguments) {
     return done ? 0 : stop_with(done.error());
   };
   // A member of several has a parent process that tells the others of its death at once.
-  if (config->has_role(kCellRole) && config->cell.supervised()) return replica::supervise(run, logger);
+  if (config->cell.supervised()) return replica::supervise(run, logger);
   return run(replica::WardReporter());
 }
 

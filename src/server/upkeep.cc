@@ -171,7 +171,8 @@ void Upkeep::perform(Chore chore) {
 Result<Json> Upkeep::retain(const api::ChoreOptions& options) {
   volume::Repository& repository = node_.repository();
   Json out = {{"trashed", Json::object()}, {"purged", Json::object()}};
-  for (const auto& [name, known] : repository.published().load()->volumes) {
+  const auto state = repository.published().load();
+  for (const auto& [name, known] : *state->volumes) {
     if (stopping()) break;
     // A publish under way shares trees of releases that it did not put.
     const auto lock = repository.lock_volume(known->record.id);
@@ -210,7 +211,7 @@ Result<Json> Upkeep::expire() {
   const s3::LifecycleOptions options{.stale_upload_days = node_.config().s3.stale_upload_days};
   std::string error;
   const auto state = node_.repository().published().load();
-  for (const auto& [name, volume] : state->volumes) {
+  for (const auto& [name, volume] : *state->volumes) {
     if (stopping()) break;
     const auto done = s3::run_lifecycle(node_.repository(), volume, options, [this] { return stopping(); });
     if (!done) {  // a volume deleted meanwhile; or one that is damaged, and must not stop the others

@@ -102,14 +102,15 @@ void trim_flips(std::vector<Flip>& flips, const Settings& settings, UnixMicros n
 class Machine::Applying {
  public:
   Applying(Slot slot, const Command& command, const replica::Reader& reader, replica::Batch& out, const State& before,
-           uint64_t& last_volume, State& after, chunk::ChunkStore* store)
+           uint64_t& last_volume, State& after, chunk::ChunkStore* store, uint8_t group)
       : command_(command),
         reader_(reader),
         out_(out),
         before_(before),
         last_volume_(last_volume),
         after_(after),
-        store_(store) {
+        store_(store),
+        group_(group) {
     reply_.slot = slot;
     reply_.time = UnixMicros{std::max(command.time.value, before.time.value + 1)};
   }
@@ -130,7 +131,7 @@ class Machine::Applying {
   }
 
   Volume& change(ByteView name) {
-    auto& held = after_.volumes.find(name)->second;
+    auto& held = after_.volumes.change().find(name)->second;
     auto copy = std::make_shared<Volume>(*held);
     Volume& out = *copy;
     held = std::move(copy);
@@ -213,7 +214,7 @@ class Machine::Applying {
     TRY_DO(c.settings.validate());
     if (before_.find(c.name)) return fail(Code::Exists, fmt::format("volume '{}' exists", c.name));
     Volume v;
-    v.record.id = VolumeId(++last_volume_);
+    v.record.id = volume_id(++last_volume_, group_);
     v.record.name = c.name;
     v.record.settings = c.settings;
     v.record.created = now();
@@ -228,7 +229,7 @@ class Machine::Applying {
     save_layer(v.record.id, kHeadLayer, head);
     save(v);
     reply_.number = v.record.id.value;
-    after_.volumes[c.name] = std::make_shared<const Volume>(std::move(v));
+    after_.volumes.change()[c.name] = std::make_shared<const Volume>(std::move(v));
     return {};
   }
 
@@ -257,7 +258,7 @@ class Machine::Applying {
       const Bytes prefix = Bytes(1, table) + schema::big_endian(record.id.value);
       out_.erase_range(prefix, schema::end_of(prefix));
     }
-    after_.volumes.erase(record.name);
+    after_.volumes.change().erase(record.name);
   }
 
   Result<void> apply(const ChangeSettings& c) {
@@ -606,12 +607,13 @@ class Machine::Applying {
   Result<void> apply(const PutKey& c) {
     if (c.key.id.empty()) return fail(Code::Invalid, "access key without an id");
     out_.put(schema::access_key(c.key.id), c.key.encode());
-    after_.keys[c.key.id] = std::make_shared<const AccessKey>(c.key);
+    after_.keys.change()[c.key.id] = std::make_shared<const AccessKey>(c.key);
     return {};
   }
 
   Result<void> apply(const RemoveKey& c) {
-    if (after_.keys.erase(c.id) == 0) return fail(Code::NotFound, fmt::format("no access key '{}'", printable(c.id)));
+    if (!after_.keys->contains(c.id)) return fail(Code::NotFound, fmt::format("no access key '{}'", printable(c.id)));
+    after_.keys.change().erase(c.id);
     out_.erase(schema::access_key(c.id));
     return {};
   }
@@ -623,6 +625,7 @@ class Machine::Applying {
   uint64_t& last_volume_;
   State& after_;
   chunk::ChunkStore* const store_;
+  const uint8_t group_;
   Reply reply_;
 };
 
@@ -641,7 +644,7 @@ Result<Bytes> Machine::apply(Slot slot, ByteView encoded, const replica::Reader&
       return *std::move(known);
     }
   }
-  Applying applying(slot, command, reader, out, *state_, next_last_volume_, *next_, store_);
+  Applying applying(slot, command, reader, out, *state_, next_last_volume_, *next_, store_, group_);
   auto result = applying.run();
   Reply reply;
   if (result) {
@@ -697,7 +700,12 @@ Result<void> Machine::persist() { return store_ ? store_->sync() : Result<void>(
 void Machine::applied(Slot) {
   state_ = std::move(next_);
   last_volume_ = next_last_volume_;
+  publish();
+}
+
+void Machine::publish() {
   published_.publish(state_);
+  if (catalog_) catalog_->publish(group_, state_);
 }
 
 Result<void> Machine::load(const replica::Reader& database) {
@@ -709,6 +717,7 @@ Result<void> Machine::load(const replica::Reader& database) {
     state->time = UnixMicros{in.svarint()};
     if (!in.done()) return fail(Code::Corrupt, "meta record: malformed");
   }
+  Volumes found;
   auto volumes = database.iterate("V", schema::end_of("V"));
   for (; volumes->valid(); volumes->next()) {
     auto v = std::make_shared<Volume>();
@@ -746,18 +755,21 @@ Result<void> Machine::load(const replica::Reader& database) {
     }
     TRY_DO(trashed->status());
     Bytes name = v->record.name;
-    state->volumes[std::move(name)] = std::move(v);
+    found.insert_or_assign(std::move(name), std::move(v));
   }
   TRY_DO(volumes->status());
+  state->volumes.set(std::move(found));
+  Keys known;
   auto keys = database.iterate("K", schema::end_of("K"));
   for (; keys->valid(); keys->next()) {
     TRY(auto key, AccessKey::decode(keys->value()));
     Bytes id = key.id;
-    state->keys[std::move(id)] = std::make_shared<const AccessKey>(std::move(key));
+    known[std::move(id)] = std::make_shared<const AccessKey>(std::move(key));
   }
   TRY_DO(keys->status());
+  state->keys.set(std::move(known));
   state_ = std::move(state);
-  published_.publish(state_);
+  publish();
   return {};
 }
 

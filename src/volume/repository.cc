@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <type_traits>
 
 #include "base/codec.h"
 #include "volume/schema.h"
@@ -23,9 +25,32 @@ bool matches(const std::vector<Bytes>& etags, const std::optional<Entry>& entry)
 
 Bytes etag_of(const Entry& entry) { return entry.etag.empty() ? entry.content.sha256.hex() : entry.etag; }
 
-Repository::Repository(replica::Group& group, const replica::Database& database, const PublishedState& state,
-                       chunk::ChunkStore& chunks, tree::NodeStore& nodes, const Clock& clock)
-    : group_(group), database_(database), state_(state), chunks_(chunks), nodes_(nodes), clock_(clock) {}
+Repository::Repository(std::vector<Shard> shards, uint8_t first, const PublishedState& state, chunk::ChunkStore& chunks,
+                       tree::NodeStore& nodes, const Clock& clock)
+    : shards_(std::move(shards)), first_(first), state_(state), chunks_(chunks), nodes_(nodes), clock_(clock) {}
+
+const Repository::Shard& Repository::shard(ByteView name) const {
+  if (const auto found = state_.load()->find(name)) return shard(found->record.id);
+  return shards_[home_group(name, 0, shards_.size())];
+}
+
+// A command that names several volumes names those of one group: the caller sees to it.
+const Repository::Shard& Repository::shard(const Body& body) const {
+  return std::visit(
+      [this]<class T>(const T& c) -> const Shard& {
+        if constexpr (requires { c.key.id; } || std::is_same_v<T, RemoveKey>) {
+          return shards_.front();
+        } else if constexpr (requires { c.name; } && !requires { c.volume; }) {
+          return shard(ByteView(c.name));
+        } else if constexpr (std::is_same_v<T, Commit>) {
+          if (!c.releases.empty()) return shard(ByteView(c.releases.front().volume));
+          return c.flips.empty() ? shards_.front() : shard(ByteView(c.flips.front().volume));
+        } else {
+          return shard(ByteView(c.volume));
+        }
+      },
+      body);
+}
 
 Result<std::shared_ptr<const Volume>> Repository::volume(std::string_view name) const {
   auto found = state_.load()->find(name);
@@ -77,7 +102,7 @@ Result<std::unique_ptr<Contents>> Repository::open(const Target& target) const {
 }
 
 Result<Bytes> Repository::token(const Target& target) const {
-  if (!target.release) return layer_token(database_, target.volume->record.id, target.layer);
+  if (!target.release) return layer_token(database(*target.volume), target.volume->record.id, target.layer);
   TRY(auto record, release(*target.volume, *target.release));
   return record.root.id.hex().substr(0, 32);
 }
@@ -85,7 +110,7 @@ Result<Bytes> Repository::token(const Target& target) const {
 Result<ReleaseRecord> Repository::release(const Volume& volume, ReleaseNumber number) const {
   if (volume.trashed.contains(number))
     return fail(Code::NotFound, fmt::format("release {} of '{}' is in the trash", number.value, volume.record.name));
-  TRY(auto bytes, database_.get(schema::release(volume.record.id, number)));
+  TRY(auto bytes, database(volume).get(schema::release(volume.record.id, number)));
   if (!bytes)
     return fail(Code::NotFound, fmt::format("volume '{}' has no release {}", volume.record.name, number.value));
   return ReleaseRecord::decode(*bytes);
@@ -105,7 +130,7 @@ Result<std::vector<ReleaseRecord>> Repository::releases(const Volume& volume, Re
 }
 
 Result<DraftRecord> Repository::draft(const Volume& volume, DraftId id) const {
-  TRY(auto bytes, database_.get(schema::draft(volume.record.id, id)));
+  TRY(auto bytes, database(volume).get(schema::draft(volume.record.id, id)));
   if (!bytes)
     return fail(Code::NotFound, fmt::format("volume '{}' has no draft {} (published, dropped or expired)",
                                             volume.record.name, id.value));
@@ -115,7 +140,7 @@ Result<DraftRecord> Repository::draft(const Volume& volume, DraftId id) const {
 Result<std::vector<DraftRecord>> Repository::drafts(const Volume& volume) const {
   std::vector<DraftRecord> out;
   const Bytes begin = schema::draft(volume.record.id, DraftId(0));
-  auto rows = database_.iterate(begin, schema::draft(volume.record.id, DraftId(UINT64_MAX)));
+  auto rows = database(volume).iterate(begin, schema::draft(volume.record.id, DraftId(UINT64_MAX)));
   for (; rows->valid(); rows->next()) {
     TRY(auto record, DraftRecord::decode(rows->value()));
     out.push_back(std::move(record));
@@ -127,7 +152,7 @@ Result<std::vector<DraftRecord>> Repository::drafts(const Volume& volume) const 
 Result<std::vector<Hold>> Repository::holds(const Volume& volume, ReleaseNumber number) const {
   std::vector<Hold> out;
   const Bytes prefix = schema::hold(volume.record.id, number, "");
-  auto rows = database_.iterate(prefix, schema::end_of(prefix));
+  auto rows = database(volume).iterate(prefix, schema::end_of(prefix));
   for (; rows->valid(); rows->next()) {
     Decoder in(rows->value());
     Hold hold;
@@ -145,14 +170,14 @@ Result<RetentionInput> Repository::retention_input(const Volume& volume) const {
   RetentionInput out{.volume = volume, .releases = {}, .held = {}, .draft_bases = {}, .now = clock_.wall()};
   const VolumeId id = volume.record.id;
   const Bytes releases = schema::release(id, ReleaseNumber());
-  auto rows = database_.iterate(releases, schema::end_of(ByteView(releases).substr(0, 9)));
+  auto rows = database(volume).iterate(releases, schema::end_of(ByteView(releases).substr(0, 9)));
   for (; rows->valid(); rows->next()) {
     TRY(const auto record, ReleaseRecord::decode(rows->value()));
     if (!volume.trashed.contains(record.number)) out.releases.push_back({record.number, record.time});
   }
   TRY_DO(rows->status());
   const Bytes holds = schema::hold(id, ReleaseNumber(), "").substr(0, 9);
-  auto held = database_.iterate(holds, schema::end_of(holds));
+  auto held = database(volume).iterate(holds, schema::end_of(holds));
   for (; held->valid(); held->next()) out.held.insert(ReleaseNumber(schema::from_big_endian(held->key().substr(9, 8))));
   TRY_DO(held->status());
   TRY(const auto open_drafts, drafts(volume));
@@ -161,38 +186,44 @@ Result<RetentionInput> Repository::retention_input(const Volume& volume) const {
 }
 
 Result<Layer> Repository::layer(const Volume& volume, uint64_t number) const {
-  return schema::read_layer(database_, volume.record.id, number);
+  return schema::read_layer(database(volume), volume.record.id, number);
 }
 
 Result<std::unique_ptr<Contents>> Repository::open_layer(const Volume& volume, uint64_t layer) const {
-  return volume::open_layer(nodes_, database_.snapshot(), volume.record.id, layer);
+  return volume::open_layer(nodes_, database(volume).snapshot(), volume.record.id, layer);
 }
 
-Result<std::vector<AuditRecord>> Repository::audit(Slot before, size_t limit) const {
-  // Slots are sparse here: a window is widened until it holds enough, or all.
+Result<std::vector<AuditRecord>> Repository::audit(UnixMicros before, size_t limit) const {
   std::vector<AuditRecord> out;
-  const uint64_t end = before ? before.value : UINT64_MAX;
-  uint64_t newest = end;
-  if (!before) newest = state_.load()->slot.value + 1;
-  for (uint64_t width = 256;; width *= 4) {
-    out.clear();
-    const uint64_t begin = newest > width ? newest - width : 0;
-    auto rows = database_.iterate(schema::audit(Slot(begin)), schema::audit(Slot(end)));
-    for (; rows->valid(); rows->next()) {
-      TRY(auto record, AuditRecord::decode(Slot(schema::from_big_endian(rows->key().substr(1))), rows->value()));
-      out.push_back(std::move(record));
+  for (const Shard& shard : shards_) {
+    // Slots are sparse here: a window is widened until it holds enough, or all.
+    std::vector<AuditRecord> found;
+    const uint64_t newest = shard.group->applied_slot().value + 1;
+    for (uint64_t width = 256;; width *= 4) {
+      found.clear();
+      const uint64_t begin = newest > width ? newest - width : 0;
+      auto rows = shard.database->iterate(schema::audit(Slot(begin)), schema::audit(Slot(UINT64_MAX)));
+      for (; rows->valid(); rows->next()) {
+        TRY(auto record, AuditRecord::decode(Slot(schema::from_big_endian(rows->key().substr(1))), rows->value()));
+        if (before.value == 0 || record.time < before) found.push_back(std::move(record));
+      }
+      TRY_DO(rows->status());
+      if (begin == 0 || found.size() > limit) break;
     }
-    TRY_DO(rows->status());
-    if (begin == 0 || out.size() >= limit) break;
+    std::ranges::move(found, std::back_inserter(out));
   }
-  std::ranges::reverse(out);
-  if (out.size() > limit) out.resize(limit);
+  std::ranges::sort(out, std::greater(), &AuditRecord::time);
+  if (out.size() > limit) {
+    size_t end = limit;
+    while (end < out.size() && out[end].time == out[limit - 1].time) ++end;
+    out.resize(end);
+  }
   return out;
 }
 
 Result<Flip> Repository::flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const {
   const Bytes prefix = schema::flips(volume.record.id, channel);
-  auto rows = database_.iterate(prefix, schema::end_of(prefix));
+  auto rows = database(volume).iterate(prefix, schema::end_of(prefix));
   for (; rows->valid(); rows->next()) {
     Decoder in(rows->value());
     Flip flip = Flip::decode(in);
@@ -207,26 +238,28 @@ Result<Flip> Repository::flip_at(const Volume& volume, std::string_view channel,
 
 Result<std::optional<Reply>> Repository::earlier_reply(const Caller& caller, const Body& body) const {
   if (caller.idempotency_key.empty()) return std::optional<Reply>();
-  TRY(auto bytes,
-      database_.get(schema::reply(caller.name, static_cast<uint8_t>(body.index()), caller.idempotency_key)));
+  TRY(auto bytes, shard(body).database->get(
+                      schema::reply(caller.name, static_cast<uint8_t>(body.index()), caller.idempotency_key)));
   if (!bytes) return std::optional<Reply>();
   TRY(auto reply, Reply::decode(*bytes));
   return std::optional<Reply>(std::move(reply));
 }
 
 Result<Reply> Repository::submit(const Caller& caller, Body body) {
+  const Shard& where = shard(body);
   const Command command{
       .time = clock_.wall(), .author = caller.name, .idempotency_key = caller.idempotency_key, .body = std::move(body)};
-  TRY(auto bytes, group_.propose_and_wait(command.encode()));
+  TRY(auto bytes, where.group->propose_and_wait(command.encode()));
   TRY(auto reply, Reply::decode(bytes));
   if (reply.refused) return std::unexpected(*std::move(reply.refused));
   return reply;
 }
 
 void Repository::submit_async(const Caller& caller, Body body, Replied replied) {
+  const Shard& where = shard(body);
   const Command command{
       .time = clock_.wall(), .author = caller.name, .idempotency_key = caller.idempotency_key, .body = std::move(body)};
-  group_.propose(command.encode(), [replied = std::move(replied)](Result<Bytes> bytes) {
+  where.group->propose(command.encode(), [replied = std::move(replied)](Result<Bytes> bytes) {
     if (!bytes) return replied(std::unexpected(std::move(bytes).error()));
     auto reply = Reply::decode(*bytes);
     if (reply && reply->refused) return replied(std::unexpected(*std::move(reply->refused)));
@@ -292,7 +325,7 @@ void Transaction::remove(uint64_t layer, ByteView key) { edit(layer, {Bytes(key)
 Result<Reply> Repository::transact(const Caller& caller, const Volume& volume,
                                    const std::function<Result<void>(Transaction&)>& body) {
   for (int attempt = 0;; ++attempt) {
-    Transaction transaction(nodes_, database_.snapshot(), volume);
+    Transaction transaction(nodes_, database(volume).snapshot(), volume);
     TRY_DO(body(transaction));
     const bool conditional =
         std::ranges::any_of(transaction.write_.layers, [](const auto& w) { return !w.seen.empty(); });
@@ -348,7 +381,7 @@ Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t numbe
       TRY(auto now, layer(volume, number));
       return Sealed{now.base, now.active};
     }
-    auto snapshot = database_.snapshot();
+    auto snapshot = database(volume).snapshot();
     TRY(auto folded, fold(nodes_, *snapshot, volume.record.id, number, begun.number, begun.root));
     TRY_DO(chunks_.sync());
     TRY(auto ended, submit(system, EndSeal{volume.record.name, number, begun.number, begun.root, folded}));
@@ -360,9 +393,9 @@ Result<Repository::Sealed> Repository::seal(const Volume& volume, uint64_t numbe
 Result<std::vector<Repository::Due>> Repository::seal_due(const SealOptions& options) const {
   std::vector<Due> out;
   const auto state = state_.load();
-  for (const auto& [name, volume] : state->volumes) {
+  for (const auto& [name, volume] : *state->volumes) {
     const Bytes prefix = schema::layer(volume->record.id, 0).substr(0, 9);
-    auto rows = database_.iterate(prefix, schema::end_of(prefix));
+    auto rows = database(*volume).iterate(prefix, schema::end_of(prefix));
     for (; rows->valid(); rows->next()) {
       Decoder in(rows->value());
       const Layer layer = Layer::decode(in);

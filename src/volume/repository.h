@@ -14,6 +14,7 @@
 #include "chunk/store.h"
 #include "replica/group.h"
 #include "tree/tree.h"
+#include "volume/catalog.h"
 #include "volume/command.h"
 #include "volume/contents.h"
 #include "volume/retention.h"
@@ -97,13 +98,27 @@ class Transaction {
 /// Thread-safe; calls block until durable. Everything it refers to outlives it.
 class Repository {
  public:
+  /// A group and what its machine applies to.
+  struct Shard {
+    replica::Group* group;
+    const replica::Database* database;
+  };
+  /// `shards` are the groups from number `first` on; `state` shows the volumes of them all.
+  Repository(std::vector<Shard> shards, uint8_t first, const PublishedState& state, chunk::ChunkStore& chunks,
+             tree::NodeStore& nodes, const Clock& clock);
+  /// Of one group.
   Repository(replica::Group& group, const replica::Database& database, const PublishedState& state,
-             chunk::ChunkStore& chunks, tree::NodeStore& nodes, const Clock& clock);
+             chunk::ChunkStore& chunks, tree::NodeStore& nodes, const Clock& clock)
+      : Repository({{&group, &database}}, 0, state, chunks, nodes, clock) {}
 
   const PublishedState& published() const { return state_; }
   chunk::ChunkStore& chunks() const { return chunks_; }
   tree::NodeStore& nodes() const { return nodes_; }
   const Clock& clock() const { return clock_; }
+  const std::vector<Shard>& shards() const { return shards_; }
+  const Shard& shard(VolumeId id) const { return shards_.at(group_of(id) - first_); }
+  /// Where that volume is, or would be made.
+  const Shard& shard(ByteView volume) const;
 
   // -- reading --------------------------------------------------------------------------------------------------------
   Result<std::shared_ptr<const Volume>> volume(std::string_view name) const;
@@ -122,8 +137,9 @@ class Repository {
   Result<Layer> layer(const Volume& volume, uint64_t layer) const;
   /// A head, draft or one of the volume's own layers.
   Result<std::unique_ptr<Contents>> open_layer(const Volume& volume, uint64_t layer) const;
-  /// Newest first, slots below `before` (0: from the newest).
-  Result<std::vector<AuditRecord>> audit(Slot before, size_t limit) const;
+  /// Newest first, of times before `before` (0: from the newest), at least `limit` of them where there are so many:
+  /// those of one time come together.
+  Result<std::vector<AuditRecord>> audit(UnixMicros before, size_t limit) const;
   /// The flip in force on a channel at `time`, from the whole recorded history. NotFound before the first.
   Result<Flip> flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const;
   /// The reply to an earlier command with this caller's idempotency key and the same kind of body.
@@ -161,8 +177,11 @@ class Repository {
   std::unique_lock<std::mutex> lock_volume(VolumeId id);
 
  private:
-  replica::Group& group_;
-  const replica::Database& database_;
+  const replica::Database& database(const Volume& volume) const { return *shard(volume.record.id).database; }
+  const Shard& shard(const Body& body) const;
+
+  const std::vector<Shard> shards_;
+  const uint8_t first_;
   const PublishedState& state_;
   chunk::ChunkStore& chunks_;
   tree::NodeStore& nodes_;

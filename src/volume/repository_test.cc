@@ -278,7 +278,7 @@ TEST(Repository, StateReloadsEqualFromTheDatabase) {
   Machine again;
   ASSERT_TRUE(again.load(*cell.database));
   const auto before = cell.machine.published().load(), after = again.published().load();
-  ASSERT_EQ(after->volumes.size(), 1u);
+  ASSERT_EQ(after->volumes->size(), 1u);
   const Volume &x = *before->find("repo"), &y = *after->find("repo");
   EXPECT_EQ(x.record, y.record);
   EXPECT_EQ(x.tags, y.tags);

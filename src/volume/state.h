@@ -30,15 +30,38 @@ struct Volume {
   }
 };
 
+using Volumes = std::map<Bytes, std::shared_ptr<const Volume>, std::less<>>;
+using Keys = std::map<Bytes, std::shared_ptr<const AccessKey>, std::less<>>;
+
+/// A map that states share for as long as it does not change.
+template <class Map>
+class Shared {
+ public:
+  const Map& operator*() const { return *map_; }
+  const Map* operator->() const { return map_.get(); }
+  /// A copy of its own, to be changed by the only thread that knows this Shared.
+  Map& change() {
+    auto copy = std::make_shared<Map>(*map_);
+    Map& out = *copy;
+    map_ = std::move(copy);
+    return out;
+  }
+  void set(Map map) { map_ = std::make_shared<const Map>(std::move(map)); }
+  bool same(const Shared& other) const { return map_ == other.map_; }
+
+ private:
+  std::shared_ptr<const Map> map_ = std::make_shared<const Map>();
+};
+
 struct State {
-  std::map<Bytes, std::shared_ptr<const Volume>, std::less<>> volumes;
-  std::map<Bytes, std::shared_ptr<const AccessKey>, std::less<>> keys;
-  Slot slot;        // the last command it shows
+  Shared<Volumes> volumes;
+  Shared<Keys> keys;
+  Slot slot;        // the last command it shows, of one group; of several together: 0
   UnixMicros time;  // that command's time
 
   std::shared_ptr<const Volume> find(std::string_view name) const {
-    const auto it = volumes.find(name);
-    return it == volumes.end() ? nullptr : it->second;
+    const auto it = volumes->find(name);
+    return it == volumes->end() ? nullptr : it->second;
   }
 };
 

@@ -27,7 +27,7 @@ class CellCluster(Cluster):
 
     def start(self, i):
         founders = ", ".join(f"'{j + 1}={self.address(j)}:{self.port + j}'" for j in range(self.founders))
-        own = {"roles": "['cell']", "cell.id": i + 1, "cell.address": f"'{self.address(i)}'", "cell.port": self.port + 100 + i,
+        own = {"roles": "['member']", "cluster.groups": 0, "cell.id": i + 1, "cell.address": f"'{self.address(i)}'", "cell.port": self.port + 100 + i,
                "cell.member_port": self.port + i, "cell.members": f"[{founders}]", "cell.join": str(i >= self.founders).lower()}
         if self.isolated:
             own["cell.plain_anywhere"] = "true"

@@ -26,6 +26,7 @@ const char* kind_name(paxos::Kind kind) {
     case paxos::Kind::Command: return "commands";
     case paxos::Kind::Noop: return "noops";
     case paxos::Kind::Config: return "configs";
+    case paxos::Kind::Forwarded: return "forwarded commands";
   }
   return "unknown";
 }

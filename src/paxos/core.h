@@ -153,6 +153,7 @@ struct Core {
   void reads_tick();
 
   // rest.cc: no message and no timer where there is nothing to do
+  void asked();
   void active();
   void offer_rest();
   bool nothing_open() const;
@@ -298,6 +299,7 @@ struct Core {
   Time call_absent_at_ = kNever;              // resting leader: when it calls those who rest not
   Time rest_offer_until_{0};                  // who has not agreed by then does not
   Time active_at_;                            // leader: when something was asked of it last
+  Time poked_{INT64_MIN / 2};                 // when all voters were asked who leads
   std::vector<ReplicaId> down_;               // their connections broke, and nothing came from them since
 
   // reads

@@ -19,10 +19,11 @@ struct Receive {
   Message message;
 };
 struct Proposal {
-  uint64_t tag = 0;  // comes back in Outcome
-  SharedBytes data;  // not null, at most kValueBytesMax
+  uint64_t tag = 0;           // comes back in Outcome
+  SharedBytes data;           // not null, at most kValueBytesMax
+  Kind kind = Kind::Command;  // or Forwarded
 };
-/// In order; all of them travel together.
+/// In order; all of them travel together. None: somebody here waits for the leader, whom this replica makes sure of.
 struct Propose {
   std::vector<Proposal> proposals;
   int64_t time_us = 0;  // wall clock now

@@ -111,8 +111,7 @@ void Core::append(Kind kind, SharedBytes data, std::optional<uint64_t> tag) {
 
 void Core::propose(Propose& request) {
   time_us_ = std::max(time_us_, request.time_us);
-  if (role_ == Role::Leader) active();
-  if (resting_) wake(Asker::Own);
+  asked();
   for (Proposal& each : request.proposals) {
     Outcome refusal{.tag = each.tag, .leader = leader_};
     if (role_ != Role::Leader || resigning_) {
@@ -121,10 +120,13 @@ void Core::propose(Propose& request) {
     } else if (!each.data || each.data->size() > kValueBytesMax) {
       refusal.result = Outcome::Result::Invalid;
       refusal.why = "a value is at most 8 MiB";
+    } else if (each.kind != Kind::Command && each.kind != Kind::Forwarded) {
+      refusal.result = Outcome::Result::Invalid;
+      refusal.why = "only commands can be proposed";
     } else if (room() == 0) {
       refusal.result = Outcome::Result::Busy;
     } else {
-      append(Kind::Command, std::move(each.data), each.tag);
+      append(each.kind, std::move(each.data), each.tag);
       continue;
     }
     out_->outcomes.push_back(std::move(refusal));

@@ -56,8 +56,7 @@ bool Core::confirmed(uint64_t stamp) const {
 }
 
 void Core::read(uint64_t tag) {
-  if (role_ == Role::Leader) active();
-  if (resting_) wake(Asker::Own);
+  asked();
   if (may_read(now_)) {
     out_->reads.push_back({.tag = tag, .ok = true, .index = at_.upto, .leader = leader_});
   } else if (role_ == Role::Leader && waiting_.size() < kReadsMax) {

@@ -6,6 +6,14 @@
 
 namespace hailstone::paxos {
 
+// Somebody here wants something. Voters that hear no leader stand; others can only make them look.
+void Core::asked() {
+  if (role_ == Role::Leader) active();
+  if (resting_) return wake(Asker::Own);
+  if (role_ != Role::Follower || now_ < grant_.until || is_live_voter(options_.self)) return;
+  if (now_ - poked_ >= options_.heartbeat_ns) poke();
+}
+
 // Something is asked of the leader: whoever rests is told by the next Accept, which leaves in this step.
 void Core::active() {
   active_at_ = now_;
@@ -119,6 +127,7 @@ void Core::release_memory() {
 
 // Asks all voters, without wanting an answer: a leader among them speaks up, and who rests is woken.
 void Core::poke() {
+  poked_ = now_;
   for (const ReplicaId id : live_voters())
     if (id != options_.self) send(id, Probe{.ballot = {round_seen_ + 1, options_.self}, .chosen = at_.upto});
 }

@@ -50,9 +50,10 @@ struct Digest {
 using SharedBytes = std::shared_ptr<const Bytes>;
 
 enum class Kind : uint8_t {
-  Command = 1,  // the application's
-  Noop = 2,     // fills a slot; nobody's
-  Config = 3,   // data is an encoded Config
+  Command = 1,    // the application's
+  Noop = 2,       // fills a slot; nobody's
+  Config = 3,     // data is an encoded Config
+  Forwarded = 4,  // the application's too; its data begins with who gave it to the leader (the host's affair)
 };
 
 /// What an acceptor holds for a slot. A record is replaced only by one of a higher ballot.

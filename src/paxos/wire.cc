@@ -455,7 +455,7 @@ Result<Record> decode_record(Decoder& in) {
   Record record;
   Reader reader(in);
   const uint8_t kind = in.u8();
-  if (in.ok() && (kind < static_cast<uint8_t>(Kind::Command) || kind > static_cast<uint8_t>(Kind::Config)))
+  if (in.ok() && (kind < static_cast<uint8_t>(Kind::Command) || kind > static_cast<uint8_t>(Kind::Forwarded)))
     reader.refuse({Code::Unsupported, fmt::format("record kind {}", kind)});
   record.kind = static_cast<Kind>(kind);
   const uint8_t flags = reader.flags(kHasData | kOriginDiffers);

@@ -70,7 +70,7 @@ class Maker {
   Ballot ballot() { return {number(), id<ReplicaId>()}; }
   Digest digest() { return {random_(), random_()}; }
   Record record(Slot slot) {
-    Record out{.slot = slot, .ballot = ballot(), .origin = {}, .kind = static_cast<Kind>(1 + random_() % 3)};
+    Record out{.slot = slot, .ballot = ballot(), .origin = {}, .kind = static_cast<Kind>(1 + random_() % 4)};
     out.origin = flip() ? out.ballot : ballot();
     out.time_us = static_cast<int64_t>(random_());
     out.parent = digest();
@@ -403,9 +403,9 @@ TEST(Wire, LaterVersionsAndKindsAreUnsupported) {
   Bytes record;
   Encoder out(record);
   encode(sample_record(1), out);
-  record[0] = 4;
+  record[0] = 5;
   Decoder in(record);
-  EXPECT_EQ(decode_record(in).error(), (Error{Code::Unsupported, "record kind 4"}));
+  EXPECT_EQ(decode_record(in).error(), (Error{Code::Unsupported, "record kind 5"}));
 }
 
 TEST(Wire, AConfigurationThatCannotBeUsedIsRefused) {

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "replica/forward_wire.h"
+
 namespace hailstone::replica {
 namespace {
 
@@ -170,11 +172,11 @@ Result<void> Applier::apply(Item& item) {
                             record.slot.value, at.upto.value));
   };
   if (record.slot != at.upto.next() || record.parent != at.digest) return misfit();
-  Unwritten applied{
-      .slot = record.slot, .command = record.kind == paxos::Kind::Command, .reply = {}, .done = nullptr, .checksum = 0};
+  Unwritten applied{.slot = record.slot, .command = is_command(record), .reply = {}, .done = nullptr, .checksum = 0};
   if (applied.command) {
     Batch out;
-    auto reply = machine_.apply(record.slot, *record.data, pending_, out);
+    TRY(const ByteView command, command_of(record));
+    auto reply = machine_.apply(record.slot, command, pending_, out);
     if (!reply) return std::unexpected(std::move(reply).error().within(fmt::format("slot {}", record.slot.value)));
     applied.reply = std::move(*reply);
     place_.changed_by(out);

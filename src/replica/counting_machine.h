@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <vector>
 
 #include "base/codec.h"
@@ -16,6 +18,10 @@ namespace hailstone::replica {
 class CountingMachine final : public StateMachine {
  public:
   Result<Bytes> apply(Slot slot, ByteView command, const Reader& state, Batch& out) override {
+    {
+      std::unique_lock lock(gate_);
+      opened_.wait(lock, [&] { return !held_back_; });
+    }
     if (command == "break") return fail(Code::Corrupt, "machine broke");
     if (command.starts_with('!')) return Bytes("refused");
     TRY(uint64_t count, counted(state));
@@ -44,8 +50,22 @@ class CountingMachine final : public StateMachine {
     return out;
   }
 
+  /// Nothing more is applied until it is called with false. Not at the end: who applies must come back.
+  void hold_back(bool held) {
+    {
+      const std::lock_guard lock(gate_);
+      held_back_ = held;
+    }
+    opened_.notify_all();
+  }
+
   std::atomic<uint64_t> last_applied = 0;
   bool batching = true;
+
+ private:
+  std::mutex gate_;
+  std::condition_variable opened_;
+  bool held_back_ = false;
 };
 
 }  // namespace hailstone::replica

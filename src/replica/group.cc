@@ -13,8 +13,14 @@ class SingleGroup final : public Group {
  public:
   SingleGroup(std::unique_ptr<Host> host, Group* group) : host_(std::move(host)), group_(group) {}
   void propose(Bytes command, Done done) override { group_->propose(std::move(command), std::move(done)); }
+  void propose_in(paxos::Ballot leadership, Bytes command, Done done) override {
+    group_->propose_in(leadership, std::move(command), std::move(done));
+  }
   void read(ReadDone done) override { group_->read(std::move(done)); }
   bool may_read() const override { return group_->may_read(); }
+  void wait_applied(Slot slot, int64_t timeout_ns, ReadDone done) override {
+    group_->wait_applied(slot, timeout_ns, std::move(done));
+  }
   paxos::ReplicaId leader() const override { return group_->leader(); }
   Slot applied_slot() const override { return group_->applied_slot(); }
   bool healthy() const override { return group_->healthy(); }

@@ -59,15 +59,19 @@ class Group {
   /// Stops without finishing: what is queued is refused as Unavailable, the database is not flushed.
   virtual ~Group() = default;
 
-  /// `done` runs once, on a thread of the host, when the command is durable and applied, or has failed; keep it short,
-  /// and call neither propose_and_wait nor drain from it. A refusal may run it on the caller's thread, before propose
-  /// returns. Errors: Unavailable (queue full, stopping, or another member leads: not done), Exhausted (log or database
-  /// cannot grow: not done), Invalid (longer than paxos::kValueBytesMax: not done), Timeout (the disk filled up just
-  /// after the command was logged: it will be applied when there is room, or when the group is opened again), Io
-  /// (outcome unknown; the group has failed and must be reopened), or what the machine failed with. Proposals of one
-  /// thread are applied in its order.
+  /// On any member, voter or learner, whoever leads. `done` runs once, on a thread of the host, when the command is
+  /// durable and applied here, or has failed; keep it short, and call neither propose_and_wait nor drain from it. A
+  /// refusal may run it on the caller's thread, before propose returns. The command is done once at most, through
+  /// changes of leaders too. Errors: Unavailable (queue full, stopping, or nobody leads for 1.5 s: not done), Exhausted
+  /// (log or database cannot grow, here or at the leader: not done), Invalid (longer than kCommandBytesMax: not done),
+  /// Timeout (no answer for 5 s, or this member was deposed, got a snapshot or a full disk while the command was under
+  /// way: it may be done, now or later), Io (outcome unknown; the group has failed and must be reopened), or what the
+  /// machine failed with. Proposals of one thread are applied in its order.
   virtual void propose(Bytes command, Done done) = 0;
-  /// The same, blocking the caller.
+  /// The same for a command that rests on what this member knows as the leader of that ballot: in any other leadership
+  /// it is refused as Unavailable.
+  virtual void propose_in(paxos::Ballot leadership, Bytes command, Done done) = 0;
+  /// propose(), blocking the caller.
   Result<Bytes> propose_and_wait(Bytes command);
 
   /// Runs `done` when the database here shows everything that was acknowledged before this call, by whomever:
@@ -80,6 +84,9 @@ class Group {
   /// Whether read() would run at once. Answering what came before this test from what the database shows after it is a
   /// linearizable read.
   virtual bool may_read() const = 0;
+  /// Runs `done` when that slot is applied here: what a client saw elsewhere is shown here, too. Timeout when it is not
+  /// within that time; Unavailable when the group stops before.
+  virtual void wait_applied(Slot slot, int64_t timeout_ns, ReadDone done) = 0;
   virtual paxos::ReplicaId leader() const = 0;  // 0: nobody, as far as is known here
 
   virtual Slot applied_slot() const = 0;

@@ -82,6 +82,9 @@ class HostImpl final : public Host, public Driver {
   void send_snapshot(ReplicaId to, const SnapshotMessage& message) override {
     if (transport_) transport_->send(to, Channel::Snapshots, encode(message));
   }
+  void send_forward(ReplicaId to, const ForwardMessage& message) override {
+    if (transport_) transport_->send(to, Channel::Proposals, encode(message));
+  }
   LogJob& job() override { return job_; }
   paxos::Output& output() override { return output_; }
   void event(HostedGroup& group, const paxos::Event& event) override {
@@ -173,11 +176,10 @@ Result<Group*> HostImpl::add_group(GroupId id, Database& database, StateMachine&
   consensus.group = id;
   consensus.self = options_.self;
   consensus.life = options_.life;
-  auto group =
-      std::make_unique<HostedGroup>(*this, id, options_.self, name, database, machine, options,
-                                    consensus.checksum_every, Applier::Pools{.apply = apply_, .bulk = bulk_}, logger_);
+  auto group = std::make_unique<HostedGroup>(*this, consensus, name, database, machine, options,
+                                             Applier::Pools{.apply = apply_, .bulk = bulk_}, logger_);
   const bool alone = first && first->voters.size() == 1 && first->is_voter(options_.self) && !transport_;
-  TRY_DO(group->recover(*journal_, first, alone, consensus));
+  TRY_DO(group->recover(*journal_, first, alone));
   Group* const added = group.get();
   groups_.emplace(id, std::move(group));
   return added;
@@ -312,6 +314,16 @@ void HostImpl::take_frame(const Frame& received) {
     if (const auto group = groups_.find(id); group != groups_.end()) {
       touch(*group->second);
       group->second->on_snapshot(*message);
+    }
+    return;
+  }
+  if (received.channel == Channel::Proposals) {
+    auto message = decode_forward_message(received.bytes);
+    if (!message) return refuse(message.error());
+    const GroupId id = std::visit([](const auto& each) { return each.group; }, *message);
+    if (const auto group = groups_.find(id); group != groups_.end()) {
+      touch(*group->second);
+      group->second->on_forward(received.from, std::move(*message));
     }
     return;
   }

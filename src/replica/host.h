@@ -20,6 +20,7 @@ namespace hailstone::replica {
 enum class Channel : uint8_t {
   Consensus = 1,  // paxos::Frame
   Snapshots = 2,  // SnapshotMessage
+  Proposals = 4,  // ForwardMessage
 };
 
 /// Carries frames between replicas; may lose, repeat and reorder them.

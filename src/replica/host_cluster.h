@@ -55,6 +55,7 @@ struct MemberOptions {
   uint64_t flush_bytes = 64u << 20;
   uint64_t trim_lag_max = 1u << 20;
   int64_t rest_after_ns = 5'000'000'000;
+  int64_t heartbeat_ns = 20'000'000, grant_ns = 200'000'000;
 };
 
 class Member final : public Transport {
@@ -68,8 +69,8 @@ class Member final : public Transport {
     HostOptions options{.self = id_};
     options.journal.log = {.directory = "log", .segment_bytes = 256 << 10};
     options.journal.damage = JournalOptions::Damage::Salvage;
-    options.consensus.heartbeat_ns = 20'000'000;
-    options.consensus.grant_ns = 200'000'000;
+    options.consensus.heartbeat_ns = member.heartbeat_ns;
+    options.consensus.grant_ns = member.grant_ns;
     options.consensus.trim_lag_max = member.trim_lag_max;
     options.consensus.tail_bytes = 64 << 10;
     options.consensus.rest_after_ns = member.rest_after_ns;

@@ -22,8 +22,8 @@ constexpr int kPieceTries = 5;
 constexpr size_t kStagingMax = 3;
 /// How often a snapshot that the disk had no room for is tried again.
 constexpr int64_t kAdoptRetryNs = 200'000'000;
-/// Proposals wait so long for somebody to lead: an election takes less, unless a lease must run out first.
-constexpr int64_t kLeaderWaitNs = 1'500'000'000;
+/// Tags of changes of members, apart from the numbers of proposals.
+constexpr uint64_t kReconfigureTag = 1ull << 63;
 
 std::unexpected<Error> not_leading(ReplicaId leader) {
   return fail(Code::Unavailable,
@@ -32,21 +32,25 @@ std::unexpected<Error> not_leading(ReplicaId leader) {
 
 }  // namespace
 
-uint64_t HostedGroup::Proposal::cost() const { return command.size() + kProposalBytes; }
-
-HostedGroup::HostedGroup(Driver& driver, paxos::GroupId id, ReplicaId self, std::string name, Database& database,
-                         StateMachine& machine, const GroupOptions& options, uint32_t checksum_every,
-                         Applier::Pools pools, Logger& logger)
+HostedGroup::HostedGroup(Driver& driver, const paxos::Options& consensus, std::string name, Database& database,
+                         StateMachine& machine, const GroupOptions& options, Applier::Pools pools, Logger& logger)
     : driver_(driver),
-      id_(id),
-      self_(self),
+      consensus_(consensus),
+      id_(consensus.group),
+      self_(consensus.self),
       name_(std::move(name)),
       options_(options),
       database_(database),
       machine_(machine),
       bulk_(pools.bulk),
       logger_(logger),
-      applier_(name_, database, machine, options_, checksum_every, pools, logger),
+      applier_(name_, database, machine, options_, consensus.checksum_every, pools, logger),
+      queue_({.group = id_,
+              .self = self_,
+              .life = consensus.life,
+              .resend_ns = 2 * consensus.heartbeat_ns,
+              .batch_bytes_max = options_.batch_bytes_max,
+              .taken_bytes_max = options_.queue_bytes_max}),
       install_(database),
       source_(database) {}
 
@@ -59,8 +63,8 @@ Result<void> HostedGroup::refusal(size_t bytes) const {
   }
   if (stopping_) return fail(Code::Unavailable, "group is stopping");
   if (log_full_) return fail(Code::Exhausted, "disk full: the log cannot grow");
-  if (bytes > paxos::kValueBytesMax)
-    return fail(Code::Invalid, fmt::format("command of {} bytes, at most {}", bytes, paxos::kValueBytesMax));
+  if (bytes > kCommandBytesMax)
+    return fail(Code::Invalid, fmt::format("command of {} bytes, at most {}", bytes, kCommandBytesMax));
   const uint64_t unanswered = unanswered_bytes_;
   if (unanswered && unanswered + bytes + kProposalBytes > options_.queue_bytes_max)
     return fail(Code::Unavailable,
@@ -68,19 +72,21 @@ Result<void> HostedGroup::refusal(size_t bytes) const {
   return {};
 }
 
-void HostedGroup::propose(Bytes command, Done done) {
+void HostedGroup::propose_in(paxos::Ballot leadership, Bytes command, Done done) {
   if (auto refused = refusal(command.size()); !refused) return done(std::unexpected(std::move(refused).error()));
-  Proposal proposal{std::move(command), nullptr};
-  const uint64_t cost = proposal.cost();
+  const uint64_t cost = command.size() + kProposalBytes;
   unanswered_bytes_ += cost;
-  proposal.done = [this, cost, done = std::move(done)](Result<Bytes> reply) {
-    unanswered_bytes_ -= cost;
-    done(std::move(reply));
-  };
+  Proposal proposal{.command = std::make_shared<const Bytes>(std::move(command)),
+                    .done =
+                        [this, cost, done = std::move(done)](Result<Bytes> reply) {
+                          unanswered_bytes_ -= cost;
+                          done(std::move(reply));
+                        },
+                    .only = leadership};
   bool first;
   {
     const std::lock_guard hold(mutex_);
-    first = proposals_.empty() && reads_.empty();
+    first = nothing_asked();
     proposals_.push_back(std::move(proposal));
   }
   if (first) driver_.has_work(*this);
@@ -99,8 +105,20 @@ void HostedGroup::read(ReadDone done) {
   bool first;
   {
     const std::lock_guard hold(mutex_);
-    first = proposals_.empty() && reads_.empty();
+    first = nothing_asked();
     reads_.push_back(std::move(done));
+  }
+  if (first) driver_.has_work(*this);
+}
+
+void HostedGroup::wait_applied(Slot slot, int64_t timeout_ns, ReadDone done) {
+  if (applier_.applied() >= slot) return done({});
+  if (failed_ || stopping_) return done(fail(Code::Unavailable, name_ + ": has stopped"));
+  bool first;
+  {
+    const std::lock_guard hold(mutex_);
+    first = nothing_asked();
+    waiters_.push_back({slot, {.done = std::move(done), .deadline = driver_.now() + timeout_ns}});
   }
   if (first) driver_.has_work(*this);
 }
@@ -108,7 +126,7 @@ void HostedGroup::read(ReadDone done) {
 void HostedGroup::reconfigure(paxos::Config next, std::function<void(Result<void>)> done) {
   driver_.post(*this, [this, next = std::move(next), done = std::move(done)]() mutable {
     if (failed_) return done(fail(Code::Unavailable, name_ + ": has stopped"));
-    const uint64_t tag = next_tag_++;
+    const uint64_t tag = kReconfigureTag | next_tag_++;
     reconfiguring_.emplace(tag, std::move(done));
     step(paxos::Reconfigure{.tag = tag, .next = std::move(next)});
   });
@@ -126,8 +144,8 @@ void HostedGroup::log_full(bool full) {
   if (!full) return;
   applier_.want_flush();  // flushed databases let old segments go
   driver_.post(*this, [this] {
-    for (auto& [tag, done] : std::exchange(proposed_, {}))
-      done(fail(Code::Timeout, "disk full: the command waits for room in the log, and is done when there is"));
+    queue_.answer_flight(
+        {Code::Timeout, "disk full: the command waits for room in the log, and is done when there is"});
   });
 }
 
@@ -138,8 +156,7 @@ std::optional<Error> HostedGroup::cause() const {
 
 // ---- opening ----
 
-Result<void> HostedGroup::recover(Journal& journal, const std::optional<paxos::Config>& first, bool alone,
-                                  const paxos::Options& consensus) {
+Result<void> HostedGroup::recover(Journal& journal, const std::optional<paxos::Config>& first, bool alone) {
   // A snapshot that was all there when the process ended takes its place now.
   TRY(const Slot completed, install_.completed());
   TRY(paxos::SnapshotMeta at, applier_.load());
@@ -191,8 +208,8 @@ Result<void> HostedGroup::recover(Journal& journal, const std::optional<paxos::C
     slot = gap.next();
   }
   boot.base = at;
-  if (const std::string problem = consensus.problem(); !problem.empty()) return fail(Code::Invalid, problem);
-  replica_.emplace(consensus, std::move(boot), driver_.now());
+  if (const std::string problem = consensus_.problem(); !problem.empty()) return fail(Code::Invalid, problem);
+  replica_.emplace(consensus_, std::move(boot), driver_.now());
   logger_.info("group_opened",
                {{"group", name_}, {"applied_slot", at.upto.value}, {"replayed", at.upto.value - before.value}});
   return {};
@@ -235,6 +252,7 @@ void HostedGroup::tick() {
       ask_for_piece();
   }
   if (fetch_ && fetch_->adopt_again <= now) floor_kept();
+  if (next_expiry_ <= now) expire_reads();
   if (source_check_ <= now) {
     const std::lock_guard hold(source_mutex_);
     source_check_ = source_.expire(now.ns) ? now + SnapshotSource::kKeepNs : paxos::kNever;
@@ -243,83 +261,72 @@ void HostedGroup::tick() {
 
 Time HostedGroup::next_wakeup() const {
   if (failed_) return paxos::kNever;
-  Time next = std::min(replica_->next_wakeup(), source_check_);
+  Time next = std::min({replica_->next_wakeup(), source_check_, next_expiry_, queue_.next_wakeup()});
   if (fetch_ && fetch_->asked != paxos::kNever) next = std::min(next, fetch_->asked + kPieceNs);
   if (fetch_) next = std::min(next, fetch_->adopt_again);
-  if (leaderless_ != paxos::kNever) next = std::min(next, leaderless_ + kLeaderWaitNs);
   return next;
 }
 
 void HostedGroup::take_requests() {
   std::vector<Proposal> proposals;
   std::vector<ReadDone> reads;
+  std::vector<std::pair<Slot, Waiter>> waiters;
   {
     const std::lock_guard hold(mutex_);
     proposals.swap(proposals_);
     reads.swap(reads_);
+    waiters.swap(waiters_);
   }
   if (failed_) {
     for (Proposal& each : proposals) each.done(std::unexpected(*failure_));
     for (ReadDone& each : reads) each(std::unexpected(*failure_));
+    for (auto& [slot, waiter] : waiters) waiter.done(std::unexpected(*failure_));
     return;
   }
-  if (waiting_first_ == waiting_.size()) {
-    waiting_ = std::move(proposals);
-    waiting_first_ = 0;
-  } else {
-    std::ranges::move(proposals, std::back_inserter(waiting_));
-  }
+  const Time now = driver_.now();
+  for (Proposal& each : proposals) queue_.add(std::move(each.command), std::move(each.done), each.only, now);
   for (ReadDone& each : reads) {
     const uint64_t tag = next_tag_++;
     asked_.emplace(tag, std::move(each));
     step(paxos::Read{.tag = tag});
   }
+  if (waiters.empty()) return;
+  for (auto& [slot, waiter] : waiters) {
+    next_expiry_ = std::min(next_expiry_, waiter.deadline);
+    reads_at_.emplace(slot, std::move(waiter));
+  }
+  release_reads();
+  if (!reads_at_.empty() && replica_->role() != paxos::Role::Leader) step(paxos::Propose{});
 }
 
-void HostedGroup::take_proposals() {
-  const Time since = std::exchange(leaderless_, paxos::kNever);
-  if (waiting_first_ == waiting_.size() || failed_) return;
-  const ReplicaId leads = replica_->leader();
-  std::optional<Error> refused;
-  if (!leads) {
-    leaderless_ = since == paxos::kNever ? driver_.now() : since;
-    if (driver_.now() - leaderless_ < kLeaderWaitNs) return;
-    leaderless_ = paxos::kNever;
-    refused = not_leading(ReplicaId()).error();
-  }
-  if (log_full_) refused = Error{Code::Exhausted, "disk full: the log cannot grow"};
-  if (!refused && leads == self_)
-    if (auto ready = applier_.ready(); !ready) {
-      const bool full = ready.error().code == Code::Exhausted;
-      refused = full ? ready.error() : Error{Code::Io, ready.error().message};
-      if (!full) fail_with(*refused);
-    }
-  if (refused) {
-    const auto left = std::exchange(waiting_, {});
-    for (size_t i = std::exchange(waiting_first_, 0); i < left.size(); ++i) left[i].done(std::unexpected(*refused));
-    return;
-  }
-  paxos::Propose propose{.proposals = {}, .time_us = driver_.wall_us()};
-  uint64_t bytes = 0;
-  // Another's leadership is for the replica to tell: being asked may wake it from its rest.
-  const size_t room = leads == self_ ? replica_->room() : SIZE_MAX;
-  for (; waiting_first_ < waiting_.size() && propose.proposals.size() < room && bytes < options_.batch_bytes_max;
-       ++waiting_first_) {
-    Proposal& each = waiting_[waiting_first_];
-    bytes += each.cost();
-    const uint64_t tag = next_tag_++;
-    propose.proposals.push_back({.tag = tag, .data = std::make_shared<const Bytes>(std::move(each.command))});
-    proposed_.emplace(tag, std::move(each.done));
-  }
-  if (waiting_first_ == waiting_.size()) {
-    waiting_.clear();
-    waiting_first_ = 0;
-  }
-  if (!propose.proposals.empty()) step(std::move(propose));
+void HostedGroup::on_forward(ReplicaId from, ForwardMessage message) {
+  if (!failed_) queue_.receive(from, std::move(message));
+}
+
+/// Why nothing may be proposed here now.
+std::optional<Error> HostedGroup::no_proposals() {
+  if (log_full_) return Error{Code::Exhausted, "disk full: the log cannot grow"};
+  if (replica_->role() != paxos::Role::Leader) return {};
+  const auto ready = applier_.ready();
+  if (ready) return {};
+  if (ready.error().code == Code::Exhausted) return ready.error();
+  const Error error{Code::Io, ready.error().message};
+  fail_with(error);
+  return error;
+}
+
+void HostedGroup::propose_waiting() {
+  if (failed_ || !queue_.due()) return;
+  const std::optional<Error> refusal = no_proposals();
+  if (failed_) return;
+  Proposals::Turn turn = queue_.turn(driver_.now(), *replica_, refusal);
+  for (const auto& [to, message] : turn.messages) driver_.send_forward(to, message);
+  if (!turn.proposals.empty() || turn.ask)
+    step(paxos::Propose{.proposals = std::move(turn.proposals), .time_us = driver_.wall_us()});
 }
 
 void HostedGroup::finish_turn() {
-  take_proposals();
+  propose_waiting();
   const Time lease = failed_ ? Time{INT64_MIN} : replica_->lease_end();
   // A reader that still sees the former end is before this turn's messages, and so before anybody else's writes.
   if (lease.ns == INT64_MIN) {
@@ -327,6 +334,8 @@ void HostedGroup::finish_turn() {
     lead_slot_ = UINT64_MAX;
   } else {
     if (lead_slot_ == UINT64_MAX) lead_slot_ = replica_->read_index().value;
+    // Members answer what they forwarded when they have applied it.
+    lead_slot_ = std::max<uint64_t>(lead_slot_, queue_.shown().value);
     lease_end_ns_.store(lease.ns, std::memory_order_release);
   }
   leader_ = replica_->leader().value;
@@ -344,16 +353,12 @@ void HostedGroup::take_out(paxos::Output& output) {
   if (!output.commits.empty()) {
     std::vector<Applier::Item> items;
     items.reserve(output.commits.size());
-    auto answer = answers_.begin();
     for (paxos::Record& record : output.commits) {
-      Done done;
-      while (answer != answers_.end() && answer->first < record.slot) ++answer;
-      if (answer != answers_.end() && answer->first == record.slot) done = std::move(answer->second);
+      Done done = queue_.chosen(record);
       items.push_back({.record = std::move(record), .done = std::move(done)});
     }
     applier_.submit(std::move(items));
   }
-  answers_.clear();
   for (const paxos::ReadAt& each : output.reads) {
     const auto found = asked_.find(each.tag);
     if (found == asked_.end()) continue;
@@ -364,47 +369,62 @@ void HostedGroup::take_out(paxos::Output& output) {
     else if (applier_.applied() >= each.index)
       done({});
     else
-      reads_at_.emplace(each.index, std::move(done));
+      reads_at_.emplace(each.index, Waiter{.done = std::move(done), .deadline = paxos::kNever});
   }
   for (paxos::Event& event : std::exchange(output.events, {})) handle(event);
 }
 
 void HostedGroup::finish_outcomes(const paxos::Output& output) {
   for (const paxos::Outcome& outcome : output.outcomes) {
-    using enum paxos::Outcome::Result;
-    Result<void> result;
-    switch (outcome.result) {
-      case Chosen: break;
-      case NotLeader: result = not_leading(outcome.leader); break;
-      case Busy: result = fail(Code::Unavailable, "as much is in flight as may be"); break;
-      case Dropped: result = fail(Code::Unavailable, "another replica took over: not done"); break;
-      case Unknown: result = fail(Code::Timeout, "another replica took over: it may be done, now or later"); break;
-      case Invalid: result = fail(Code::Invalid, outcome.why); break;
-    }
-    if (const auto found = reconfiguring_.find(outcome.tag); found != reconfiguring_.end()) {
-      const auto done = std::move(found->second);
-      reconfiguring_.erase(found);
-      done(std::move(result));
+    if (!(outcome.tag & kReconfigureTag)) {
+      queue_.settle(outcome);
       continue;
     }
-    const auto found = proposed_.find(outcome.tag);
-    if (found == proposed_.end()) continue;
-    Done done = std::move(found->second);
-    proposed_.erase(found);
-    if (result)
-      answers_.emplace_back(outcome.slot, std::move(done));
-    else
-      done(std::unexpected(std::move(result).error()));
+    const auto found = reconfiguring_.find(outcome.tag);
+    if (found == reconfiguring_.end()) continue;
+    Result<void> result;
+    switch (outcome.result) {
+      case paxos::Outcome::Result::Chosen: break;
+      case paxos::Outcome::Result::NotLeader: result = not_leading(outcome.leader); break;
+      case paxos::Outcome::Result::Busy: result = fail(Code::Unavailable, "as much is in flight as may be"); break;
+      case paxos::Outcome::Result::Dropped:
+        result = fail(Code::Unavailable, "another replica took over: not done");
+        break;
+      case paxos::Outcome::Result::Unknown:
+        result = fail(Code::Timeout, "another replica took over: it may be done, now or later");
+        break;
+      case paxos::Outcome::Result::Invalid: result = fail(Code::Invalid, outcome.why); break;
+    }
+    const auto done = std::move(found->second);
+    reconfiguring_.erase(found);
+    done(std::move(result));
   }
-  std::ranges::sort(answers_, {}, &std::pair<Slot, Done>::first);
 }
 
 void HostedGroup::release_reads() {
   const auto end = reads_at_.upper_bound(applier_.applied());
   std::vector<ReadDone> ready;
-  for (auto each = reads_at_.begin(); each != end; ++each) ready.push_back(std::move(each->second));
+  for (auto each = reads_at_.begin(); each != end; ++each) ready.push_back(std::move(each->second.done));
   reads_at_.erase(reads_at_.begin(), end);
+  if (reads_at_.empty()) next_expiry_ = paxos::kNever;
   for (ReadDone& each : ready) each({});
+}
+
+void HostedGroup::expire_reads() {
+  const Time now = driver_.now();
+  std::vector<std::pair<Slot, ReadDone>> late;
+  next_expiry_ = paxos::kNever;
+  for (auto each = reads_at_.begin(); each != reads_at_.end();) {
+    if (each->second.deadline <= now) {
+      late.emplace_back(each->first, std::move(each->second.done));
+      each = reads_at_.erase(each);
+    } else {
+      next_expiry_ = std::min(next_expiry_, (each++)->second.deadline);
+    }
+  }
+  for (auto& [slot, done] : late)
+    done(fail(Code::Timeout,
+              fmt::format("{}: slot {} is not applied here, only {}", name_, slot.value, applier_.applied().value)));
 }
 
 void HostedGroup::handle(paxos::Event& event) {
@@ -565,6 +585,7 @@ void HostedGroup::end_fetch(bool installed, const std::string& why) {
     logger_.info("snapshot_installed", {{"group", name_}, {"slot", meta.upto.value}});
   else
     logger_.warn("snapshot_not_installed", {{"group", name_}, {"slot", meta.upto.value}, {"why", why}});
+  if (installed) queue_.snapshot_installed();
   step(paxos::SnapshotInstalled{.meta = meta, .ok = installed});
 }
 
@@ -589,19 +610,21 @@ void HostedGroup::fail_with(const Error& error) {
 
 /// What was not proposed is refused.
 void HostedGroup::stop_requests() {
-  std::vector<Proposal> proposals = std::exchange(waiting_, {});
-  proposals.erase(proposals.begin(), proposals.begin() + static_cast<ptrdiff_t>(std::exchange(waiting_first_, 0)));
+  std::vector<Proposal> proposals;
   std::vector<ReadDone> reads;
   Error why{Code::Unavailable, "group is stopping"};
   {
     const std::lock_guard hold(mutex_);
-    std::ranges::move(std::exchange(proposals_, {}), std::back_inserter(proposals));
-    std::ranges::move(std::exchange(reads_, {}), std::back_inserter(reads));
+    proposals.swap(proposals_);
+    reads.swap(reads_);
+    for (auto& [slot, waiter] : std::exchange(waiters_, {})) reads.push_back(std::move(waiter.done));
     if (failure_) why = *failure_;
   }
+  queue_.refuse_waiting(why);
   for (Proposal& each : proposals) each.done(std::unexpected(why));
   for (auto& [tag, done] : std::exchange(asked_, {})) reads.push_back(std::move(done));
-  for (auto& [slot, done] : std::exchange(reads_at_, {})) reads.push_back(std::move(done));
+  for (auto& [slot, waiter] : std::exchange(reads_at_, {})) reads.push_back(std::move(waiter.done));
+  next_expiry_ = paxos::kNever;
   for (ReadDone& each : reads) each(std::unexpected(why));
 }
 
@@ -611,14 +634,14 @@ void HostedGroup::stop_answers() {
     const std::lock_guard hold(mutex_);
     if (failure_) why = *failure_;
   }
-  for (auto& [tag, done] : std::exchange(proposed_, {})) done(std::unexpected(why));
+  queue_.answer_flight(why);
   for (auto& [tag, done] : std::exchange(reconfiguring_, {})) done(std::unexpected(why));
 }
 
 bool HostedGroup::at_rest() const {
   if (failed_) return true;
   const std::lock_guard hold(mutex_);
-  return proposals_.empty() && waiting_first_ == waiting_.size() && proposed_.empty();
+  return proposals_.empty() && queue_.idle();
 }
 
 }  // namespace hailstone::replica

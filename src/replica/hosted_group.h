@@ -15,6 +15,7 @@
 #include "replica/applier.h"
 #include "replica/group.h"
 #include "replica/log_writer.h"
+#include "replica/proposals.h"
 #include "replica/snapshot_install.h"
 #include "replica/snapshot_source.h"
 
@@ -33,6 +34,7 @@ class Driver {
   virtual void post(HostedGroup& group, std::function<void()> work) = 0;
   virtual void send(paxos::Message message) = 0;
   virtual void send_snapshot(paxos::ReplicaId to, const SnapshotMessage& message) = 0;
+  virtual void send_forward(paxos::ReplicaId to, const ForwardMessage& message) = 0;
   virtual LogJob& job() = 0;            // what this turn wants of the log
   virtual paxos::Output& output() = 0;  // for one step of one group at a time
   virtual void event(HostedGroup& group, const paxos::Event& event) = 0;
@@ -42,14 +44,16 @@ class Driver {
 
 class HostedGroup final : public Group {
  public:
-  HostedGroup(Driver& driver, paxos::GroupId id, paxos::ReplicaId self, std::string name, Database& database,
-              StateMachine& machine, const GroupOptions& options, uint32_t checksum_every, Applier::Pools pools,
-              Logger& logger);
+  /// `consensus`: group, self and life are this one's.
+  HostedGroup(Driver& driver, const paxos::Options& consensus, std::string name, Database& database,
+              StateMachine& machine, const GroupOptions& options, Applier::Pools pools, Logger& logger);
 
   // ---- any thread ----
-  void propose(Bytes command, Done done) override;
+  void propose(Bytes command, Done done) override { propose_in({}, std::move(command), std::move(done)); }
+  void propose_in(paxos::Ballot leadership, Bytes command, Done done) override;
   void read(ReadDone done) override;
   bool may_read() const override;
+  void wait_applied(Slot slot, int64_t timeout_ns, ReadDone done) override;
   paxos::ReplicaId leader() const override { return paxos::ReplicaId(leader_.load()); }
   Slot applied_slot() const override { return applier_.applied(); }
   bool healthy() const override { return !failed_; }
@@ -66,8 +70,7 @@ class HostedGroup final : public Group {
 
   // ---- the host's thread ----
   /// Puts the database where the log says that it must be, and readies the replica. Before anything else.
-  Result<void> recover(Journal& journal, const std::optional<paxos::Config>& first, bool alone,
-                       const paxos::Options& consensus);
+  Result<void> recover(Journal& journal, const std::optional<paxos::Config>& first, bool alone);
   void start();
   void step(paxos::Input input);
   void take_requests();
@@ -77,6 +80,7 @@ class HostedGroup final : public Group {
   paxos::Time next_wakeup() const;
   void serve(const paxos::ServeLearn& wanted, paxos::Chosen found);
   void on_snapshot(const SnapshotMessage& message);
+  void on_forward(paxos::ReplicaId from, ForwardMessage message);
   void floor_kept();  // the log has given up what a snapshot replaces
   void fail_with(const Error& error);
   void stop_requests();
@@ -89,9 +93,14 @@ class HostedGroup final : public Group {
 
  private:
   struct Proposal {
-    Bytes command;
+    paxos::SharedBytes command;
     Done done;
-    uint64_t cost() const;
+    paxos::Ballot only;
+  };
+  /// Somebody waits until a slot is applied.
+  struct Waiter {
+    ReadDone done;
+    paxos::Time deadline;  // or never
   };
   /// A snapshot that comes from another member.
   struct Fetch {
@@ -107,10 +116,13 @@ class HostedGroup final : public Group {
   };
 
   Result<void> refusal(size_t bytes) const;
+  bool nothing_asked() const { return proposals_.empty() && reads_.empty() && waiters_.empty(); }  // mutex_ is held
   void take_out(paxos::Output& output);
   void finish_outcomes(const paxos::Output& output);
   void release_reads();
-  void take_proposals();
+  void expire_reads();
+  void propose_waiting();
+  std::optional<Error> no_proposals();
   void handle(paxos::Event& event);
   void begin_fetch(const paxos::FetchSnapshot& wanted);
   void ask_for_piece();
@@ -122,6 +134,7 @@ class HostedGroup final : public Group {
   void send_piece(const SnapshotGet& get);
 
   Driver& driver_;
+  const paxos::Options consensus_;
   const paxos::GroupId id_;
   const paxos::ReplicaId self_;
   const std::string name_;
@@ -143,19 +156,17 @@ class HostedGroup final : public Group {
   mutable std::mutex mutex_;  // other threads against the host's; guards the block below
   std::vector<Proposal> proposals_;
   std::vector<ReadDone> reads_;
+  std::vector<std::pair<Slot, Waiter>> waiters_;
   std::optional<Error> failure_, cause_;
 
   // The host's thread only.
   std::optional<paxos::Replica> replica_;
-  std::vector<Proposal> waiting_;  // for room in the replica's window; from waiting_first_ on
-  size_t waiting_first_ = 0;
-  paxos::Time leaderless_ = paxos::kNever;  // proposals wait for a leader since then
+  Proposals queue_;
   uint64_t next_tag_ = 1;
-  std::unordered_map<uint64_t, Done> proposed_;                                    // by tag
   std::unordered_map<uint64_t, ReadDone> asked_;                                   // by tag
   std::unordered_map<uint64_t, std::function<void(Result<void>)>> reconfiguring_;  // by tag
-  std::multimap<Slot, ReadDone> reads_at_;                                         // until so much is applied
-  std::vector<std::pair<Slot, Done>> answers_;
+  std::multimap<Slot, Waiter> reads_at_;                                           // until so much is applied
+  paxos::Time next_expiry_ = paxos::kNever;                                        // of reads_at_
   Slot trimmed_;
   std::optional<Fetch> fetch_;
   uint64_t fetches_ = 0;

@@ -13,6 +13,7 @@ void NetTransport::on_frame(net::NodeId from, uint8_t channel, ByteView payload)
   switch (channel) {
     case static_cast<uint8_t>(Channel::Consensus):
     case static_cast<uint8_t>(Channel::Snapshots):
+    case static_cast<uint8_t>(Channel::Proposals):
       return host_->receive(replica_of(from), static_cast<Channel>(channel), Bytes(payload));
     case kObituaryChannel:
       // Whoever holds the node's key speaks for it, and only for it.

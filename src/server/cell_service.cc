@@ -312,8 +312,11 @@ void CellService::send(MemberId to, const wire::PeerMessage& message) {
 }
 
 void CellService::propose(cell::Master::Output::Proposal proposal) {
-  member_->group().propose(std::move(proposal.command),
-                           [this, tag = proposal.tag](Result<Bytes> reply) { push(Outcome{tag, std::move(reply)}); });
+  // What it rests on, copies and leases, is of this epoch.
+  const paxos::Ballot epoch{master_.epoch().value, member_->self()};
+  member_->group().propose_in(epoch, std::move(proposal.command), [this, tag = proposal.tag](Result<Bytes> reply) {
+    push(Outcome{tag, std::move(reply)});
+  });
 }
 
 void CellService::sleep_until_wanted() {

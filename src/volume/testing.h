@@ -42,7 +42,9 @@ class InlineGroup final : public replica::Group {
     }();
     done(std::move(reply));
   }
+  void propose_in(paxos::Ballot, Bytes command, Done done) override { propose(std::move(command), std::move(done)); }
   void read(ReadDone done) override { done({}); }
+  void wait_applied(Slot, int64_t, ReadDone done) override { done({}); }
   bool may_read() const override { return true; }
   paxos::ReplicaId leader() const override { return paxos::ReplicaId(1); }
   Slot applied_slot() const override {

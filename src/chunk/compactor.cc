@@ -204,7 +204,7 @@ Result<uint64_t> Compactor::move(uint32_t segment, const SegmentEntry& entry) {
     if (found.location.place() == at.place()) slot = found;
   });
   if (!slot || slot->location.is(Location::kQuarantined)) return 0;
-  auto record = parts_.records.load_raw(slot->location);
+  auto record = parts_.records.load_raw(at);
   if (record && record->first.id != entry.id)
     record = fail(Code::Corrupt, "record of chunk " + record->first.id.brief());
   if (!record && record.error().code == Code::Corrupt) {

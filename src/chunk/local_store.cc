@@ -18,6 +18,7 @@
 #include "chunk/segment_files.h"
 #include "chunk/segment_scan.h"
 #include "chunk/segment_writer.h"
+#include "chunk/stored.h"
 #include "chunk/usage.h"
 
 namespace hailstone::chunk {
@@ -61,8 +62,10 @@ class LocalStoreFiles final : public LocalStore {
 
   Result<ChunkId> put(ByteView bytes, Compress compress) override;
   Result<void> put_named(const ChunkId& id, ByteView bytes, Compress compress) override;
+  Result<void> put_stored(const ChunkId& id, const StoredView& chunk) override;
   Result<void> sync() override;
   Result<SharedBytes> get(const ChunkId& id) override;
+  Result<StoredChunk> get_stored(const ChunkId& id) override;
   Result<Stat> stat(const ChunkId& id) override;
   Result<Extent> extent(const ChunkId& id, Form form, uint64_t offset, uint64_t length) override;
   Result<std::vector<bool>> has(std::span<const ChunkId> ids) override;
@@ -98,7 +101,9 @@ class LocalStoreFiles final : public LocalStore {
   std::optional<Match> known_damage(const ChunkId& id, Location at) const;
   std::unexpected<Error> damaged(const Index::Slot& slot, const ChunkId& id, const std::string& what);
   SegmentEntry describe(Location at, uint64_t prefix);
-  Result<void> store(const ChunkId& id, ByteView bytes, Compress compress, const Match& old);
+  template <class F>
+  Result<void> put_with(const ChunkId& id, F&& form);
+  Result<void> store(const ChunkId& id, const StoredView& chunk, const Match& old);
   Result<void> erase_batch(std::span<const ChunkId> ids, const CollectionToken* token, std::set<ChunkId>* kept);
   Result<std::vector<SegmentEntry>> entries_of(uint32_t segment);
   void forget(uint64_t prefix, Location at);
@@ -283,6 +288,17 @@ Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
   return out;
 }
 
+Result<StoredChunk> LocalStoreFiles::get_stored(const ChunkId& id) {
+  TRY(const Match match, require(id));
+  auto raw = records_.load_raw(match.at);
+  const Index::Slot slot{prefix_of(id), match.at};
+  if (!raw && raw.error().code == Code::Corrupt && !stands(slot)) return get_stored(id);
+  if (!raw && raw.error().code == Code::Corrupt) return damaged(slot, id, raw.error().message);
+  if (!raw) return std::unexpected(std::move(raw).error());
+  if (!match.at.is(Location::kVerified)) index_.set_flags(slot.prefix, match.at, Location::kVerified);
+  return StoredChunk{.bytes = raw->first.bytes, .zstd = raw->first.zstd, .payload = std::move(raw->second)};
+}
+
 Result<Stat> LocalStoreFiles::stat(const ChunkId& id) {
   TRY(const Match match, require(id));
   return match.header.stat();
@@ -337,6 +353,22 @@ Result<ChunkId> LocalStoreFiles::put(ByteView bytes, Compress compress) {
 Result<void> LocalStoreFiles::put_named(const ChunkId& id, ByteView bytes, Compress compress) {
   if (bytes.empty() || bytes.size() > kChunkBytesMax)
     return fail(Code::Invalid, fmt::format("chunk of {} bytes: 1..{} allowed", bytes.size(), kChunkBytesMax));
+  std::optional<Bytes> frame;
+  return put_with(id, [&] {
+    if (compress == Compress::Auto) frame = compressor_.compress(bytes);
+    return StoredView{.bytes = static_cast<uint32_t>(bytes.size()),
+                      .zstd = frame.has_value(),
+                      .payload = frame ? ByteView(*frame) : bytes};
+  });
+}
+
+Result<void> LocalStoreFiles::put_stored(const ChunkId& id, const StoredView& chunk) {
+  return put_with(id, [&] { return chunk; });
+}
+
+/// `form` gives the bytes to store when they are not there already.
+template <class F>
+Result<void> LocalStoreFiles::put_with(const ChunkId& id, F&& form) {
   {
     IdLocks::Guard guard(id_locks_, std::span(&id, 1));
     TRY(const Match old, look_up(id));
@@ -344,20 +376,18 @@ Result<void> LocalStoreFiles::put_named(const ChunkId& id, ByteView bytes, Compr
       epochs_->touched(prefix_of(id));
       return {};
     }
-    TRY_DO(store(id, bytes, compress, old));
+    TRY_DO(store(id, form(), old));
   }
   if (writer_->has_finished()) write_sidecars();
   return {};
 }
 
 /// With the id's lock held. `old` is what it takes the place of: nothing, or a damaged record.
-Result<void> LocalStoreFiles::store(const ChunkId& id, ByteView bytes, Compress compress, const Match& old) {
-  std::optional<Bytes> frame;
-  if (compress == Compress::Auto) frame = compressor_.compress(bytes);
-  const ByteView payload = frame ? ByteView(*frame) : bytes;
+Result<void> LocalStoreFiles::store(const ChunkId& id, const StoredView& chunk, const Match& old) {
+  const ByteView payload = chunk.payload;
   RecordHeader header;
-  header.zstd = frame.has_value();
-  header.bytes = static_cast<uint32_t>(bytes.size());
+  header.zstd = chunk.zstd;
+  header.bytes = chunk.bytes;
   header.stored = static_cast<uint32_t>(payload.size());
   header.id = id;
   sum_blocks(header, payload);

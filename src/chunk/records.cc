@@ -119,10 +119,9 @@ Result<std::pair<RecordHeader, Bytes>> Records::load_raw(Location at) const {
   TRY(const size_t got, read(at, head.payload_at, payload));
   if (got < head.stored) return cut_short(got, head.stored);
   if (auto damage = head.damage(payload, 0)) return fail(Code::Corrupt, std::move(*damage));
+  if (at.is(Location::kVerified)) return std::pair(head, std::move(payload));
   if (head.zstd) {
-    Location unverified = at;
-    unverified.packed &= ~Location::kVerified;
-    TRY_DO(unpack(unverified, head, payload));
+    TRY_DO(unpack(at, head, payload));
   } else if (const Hash256 hash = sha256(payload); hash != head.id) {
     return wrong_name(hash, head.id);
   }

@@ -26,7 +26,7 @@ class Records {
   /// given and another chunk lies there.
   Result<SharedBytes> load(Location at, const ChunkId* want) const;
 
-  /// Header and payload as stored, checked by CRC and name.
+  /// Header and payload as stored, checked by CRC and, unless the location is flagged kVerified, by name.
   Result<std::pair<RecordHeader, Bytes>> load_raw(Location at) const;
 
   /// Reads the blocks that [offset, offset + length) of the stored payload touches and compares their CRCs.

@@ -40,6 +40,19 @@ struct Stat {
   bool zstd = false;          // payload is one complete zstd frame
 };
 
+/// A chunk in the form in which it is stored and travels: compressed once, by whoever had it first.
+struct StoredView {
+  uint32_t bytes = 0;  // uncompressed
+  bool zstd = false;   // payload is one complete zstd frame
+  ByteView payload;
+};
+struct StoredChunk {
+  uint32_t bytes = 0;
+  bool zstd = false;
+  Bytes payload;
+  StoredView view() const { return {bytes, zstd, payload}; }
+};
+
 /// While it lives, no collection erases what any thread puts or touches (invariants: README.md). May outlive its store.
 class WriteSession {
  public:
@@ -80,12 +93,18 @@ class ChunkStore {
     return {};
   }
 
+  /// As put_named(), in a form that the caller has verified (stored.h): a back-end that stores such forms keeps it.
+  virtual Result<void> put_stored(const ChunkId& id, const StoredView& chunk);
+
   /// Durable barrier: everything put before the call, by any thread, survives a power cut once it returns. Callers that
   /// arrive together share one fdatasync.
   virtual Result<void> sync() = 0;
 
   /// The whole chunk, verified against its name. NotFound; Corrupt (now quarantined, message names segment and offset).
   virtual Result<SharedBytes> get(const ChunkId& id) = 0;
+
+  /// The same as it is stored, where that is smaller. Errors as get().
+  virtual Result<StoredChunk> get_stored(const ChunkId& id);
 
   /// For a chunk that something names: that it is missing is damage, not an absent key. Corrupt; else as get().
   Result<SharedBytes> fetch(const ChunkId& id) {

@@ -58,13 +58,33 @@ bool waits_for_publishes(Route route) {
   }
 }
 
+/// The volume that a request is about, by its path alone; nothing: perhaps several.
+std::optional<ByteView> volume_of(std::string_view path) {
+  constexpr std::string_view kPrefix = "/api/v1/volumes/";
+  if (!path.starts_with(kPrefix)) return std::nullopt;
+  path.remove_prefix(kPrefix.size());
+  path = path.substr(0, path.find('/'));
+  if (path.empty()) return std::nullopt;
+  return path;
+}
+
 class Handler final : public http::Handler {
  public:
   Handler(Context& context, http::BlockingPool& pool, http::BlockingPool& slow_pool)
       : context_(context), pool_(pool), slow_pool_(slow_pool) {}
 
   http::Task<http::Response> handle(http::Request request) override {
+    if (const auto volume = volume_of(request.head.path); !context_.repository().settled(volume)) {
+      const auto settled = co_await http::await_callback<Result<void>>(
+          [&repository = context_.repository(), volume](auto done) { repository.settle(volume, std::move(done)); });
+      if (!settled) co_return api::respond(Failure(settled.error()));
+    }
     auto call = prepare(context_, request.head);
+    if (!call && call.error().status == 401) {  // the key may have been made through another node a moment ago
+      if (co_await http::await_callback<Result<void>>(
+              [&repository = context_.repository()](auto done) { repository.settle(std::nullopt, std::move(done)); }))
+        call = prepare(context_, request.head);
+    }
     const std::string_view endpoint = call ? call->match.endpoint->pattern : std::string_view("none");
     http::Response response;
     if (call) {

@@ -255,11 +255,51 @@ class Handler final : public http::Handler {
     return {};
   }
 
+  /// Whether the answer rests on what was done through other nodes. A plain write does not: it is decided where it is
+  /// applied.
+  bool must_settle(const Call& call, const std::optional<s3proto::BucketName>& name) {
+    switch (call.operation) {
+      case Operation::PreflightRequest: return false;
+      case Operation::PutObject:
+      case Operation::UploadPart:
+      case Operation::PostObject:
+      case Operation::DeleteObject:
+      case Operation::DeleteObjects: return !name || !call.state->find(name->volume);
+      default: return true;
+    }
+  }
+
+  http::Task<Answer<>> settle(Call& call, std::optional<s3proto::BucketName> name) {
+    std::optional<ByteView> volume;
+    if (name) volume = name->volume;
+    const auto& repository = edge_.services_.repository;
+    if (!repository.settled(volume)) {
+      const auto settled = co_await http::await_callback<Result<void>>(
+          [&repository, volume](auto done) { repository.settle(volume, std::move(done)); });
+      if (!settled) co_return refusal(ErrorCode::ServiceUnavailable, settled.error().message);
+      call.state = states_.get();
+    }
+    co_return Answer<>();
+  }
+
   http::Task<Answer<http::Response>> answer(http::Request& request, Call& call) {
     std::optional<s3proto::BucketName> name;
     CO_TRY_DO(prepare(request, call, name));
+    if (must_settle(call, name) &&
+        !edge_.services_.repository.settled(name ? std::optional<ByteView>(name->volume) : std::nullopt)) {
+      auto settled = co_await settle(call, name);
+      if (!settled) co_return std::unexpected(std::move(settled).error());
+    }
     if (call.operation == Operation::PreflightRequest) co_return preflight(call, name);
-    if (call.operation != Operation::PostObject) CO_TRY_DO(authenticate(call));
+    if (call.operation != Operation::PostObject) {
+      auto known = authenticate(call);
+      if (!known && known.error().code == s3proto::error_name(ErrorCode::InvalidAccessKeyId)) {
+        auto settled = co_await settle(call, std::nullopt);  // the key may have been made elsewhere a moment ago
+        if (!settled) co_return std::unexpected(std::move(settled).error());
+        known = authenticate(call);
+      }
+      if (!known) co_return std::unexpected(std::move(known).error());
+    }
     if (name && call.operation != Operation::CreateBucket) {
       if (auto opened = open_bucket(call, *name); !opened) {
         // Whether a bucket exists is not told to strangers who may make none.

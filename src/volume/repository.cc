@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <functional>
+#include <future>
 #include <type_traits>
 
 #include "base/codec.h"
@@ -50,6 +52,40 @@ const Repository::Shard& Repository::shard(const Body& body) const {
         }
       },
       body);
+}
+
+bool Repository::settled(std::optional<ByteView> volume) const {
+  if (volume) return shard(*volume).group->may_read();
+  return std::ranges::all_of(shards_, [](const Shard& shard) { return shard.group->may_read(); });
+}
+
+void Repository::settle(std::optional<ByteView> volume, std::function<void(Result<void>)> done) const {
+  if (volume) return shard(*volume).group->read(std::move(done));
+  struct Waiting {
+    std::atomic<size_t> left;
+    std::mutex mutex;  // between the groups' threads; guards the one below
+    Result<void> worst;
+    std::function<void(Result<void>)> done;
+  };
+  auto waiting = std::make_shared<Waiting>();
+  waiting->left = shards_.size();
+  waiting->done = std::move(done);
+  for (const Shard& shard : shards_)
+    shard.group->read([waiting](Result<void> reached) {
+      if (!reached) {
+        const std::scoped_lock lock(waiting->mutex);
+        waiting->worst = std::move(reached);
+      }
+      if (--waiting->left == 0) waiting->done(std::move(waiting->worst));
+    });
+}
+
+Result<void> Repository::settle_and_wait(std::optional<ByteView> volume) const {
+  if (settled(volume)) return {};
+  std::promise<Result<void>> reached;
+  auto answered = reached.get_future();
+  settle(volume, [&](Result<void> done) { reached.set_value(std::move(done)); });
+  return answered.get();
 }
 
 Result<std::shared_ptr<const Volume>> Repository::volume(std::string_view name) const {

@@ -120,6 +120,16 @@ class Repository {
   /// Where that volume is, or would be made.
   const Shard& shard(ByteView volume) const;
 
+  // -- being current: reads below show what this node has applied; a reader that must see what was acknowledged
+  //    elsewhere settles first ----------------------------------------------------------------------------------------
+  /// Everything acknowledged before this call is shown: of the group of that volume, or of all groups.
+  bool settled(std::optional<ByteView> volume) const;
+  /// Calls back when it is, perhaps at once, perhaps from another thread. Unavailable when a group has no leader that
+  /// this node can ask.
+  void settle(std::optional<ByteView> volume, std::function<void(Result<void>)> done) const;
+  /// The same, waiting.
+  Result<void> settle_and_wait(std::optional<ByteView> volume) const;
+
   // -- reading --------------------------------------------------------------------------------------------------------
   Result<std::shared_ptr<const Volume>> volume(std::string_view name) const;
   /// "volume", "volume@42", "volume@draft-7", "volume@stable", "volume@tag".

@@ -31,6 +31,8 @@ class FaultyStore final : public ChunkStore {
   std::function<Result<void>(const std::string& call)> before;
   /// Gives other bytes instead of those of get_stored().
   std::function<void(StoredChunk&)> lie;
+  /// Called after each put.
+  std::function<void()> stored;
 
   Result<ChunkId> put(ByteView bytes, Compress compress) override {
     TRY_DO(ask("put"));
@@ -42,7 +44,9 @@ class FaultyStore final : public ChunkStore {
   }
   Result<void> put_stored(const ChunkId& id, const StoredView& chunk) override {
     TRY_DO(ask("put"));
-    return store_.put_stored(id, chunk);
+    auto done = store_.put_stored(id, chunk);
+    if (stored) stored();
+    return done;
   }
   Result<void> sync() override {
     TRY_DO(ask("sync"));
@@ -153,6 +157,10 @@ class TestCluster {
       local.reserve_bytes = 0;
       node.local = LocalStore::open(node.disk, local, logger_).value();
       node.faulty = std::make_unique<FaultyStore>(*node.local);
+      node.faulty->stored = [this] {
+        const std::lock_guard lock(mutex_);
+        changed_.notify_all();
+      };
     }
     ClusterStoreOptions options = options_;
     options.self = node.id;
@@ -198,6 +206,13 @@ class TestCluster {
     start(i);
     connect();
   }
+  /// The power fails: what was not synced is gone.
+  void crash(uint64_t i) {
+    Node& node = *nodes_.at(i);
+    node.disk.crash();
+    stop(i);
+    node.disk.restart(disk::SimDisk::CrashMode::Drop, 1);
+  }
   void cut(uint64_t a, uint64_t b) {
     network_->cut(net::NodeId(a), net::NodeId(b));
     wait([&] { return !up_.contains({a, b}) && !up_.contains({b, a}); });
@@ -232,10 +247,10 @@ class TestCluster {
     for (auto& [i, node] : nodes_) out += node->local != nullptr && holds(i, id);
     return out;
   }
-  /// Waits until a store has it.
+  /// Waits until so many stores have it.
   bool wait_for_copies(const ChunkId& id, size_t n) {
-    for (int i = 0; i < 30'000 && copies(id) < n; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return copies(id) >= n;
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kClusterPatience, [&] { return copies(id) >= n; });
   }
 
  private:

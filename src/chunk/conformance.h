@@ -106,7 +106,9 @@ TEST_P(StoreConformance, AbsentChunksAreNotFound) {
   const ChunkId id(sha256("nowhere"));
   EXPECT_EQ(store().get(id).error().code, Code::NotFound);
   EXPECT_EQ(store().stat(id).error().code, Code::NotFound);
-  EXPECT_EQ(store().extent(id, ChunkStore::Form::Plain, 0, 1).error().code, Code::NotFound);
+  // A back-end that would have to ask others for that may leave it to get().
+  EXPECT_THAT(store().extent(id, ChunkStore::Form::Plain, 0, 1).error().code,
+              testing::AnyOf(Code::NotFound, Code::Unsupported));
   EXPECT_FALSE(has(id));
   EXPECT_TRUE(store().erase(std::span(&id, 1)));
 }

@@ -1,0 +1,213 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <future>
+
+#include "chunk/cluster_store.h"
+#include "chunk/remote_wire.h"
+
+namespace hailstone::chunk {
+namespace {
+
+using Answer = std::future<Result<Bytes>>;
+
+/// An answer to wait for, whatever becomes of the call.
+Answer call(net::Rpc& rpc, net::NodeId to, RemoteMethod method, Bytes body, std::chrono::milliseconds patience) {
+  auto promise = std::make_shared<std::promise<Result<Bytes>>>();
+  auto future = promise->get_future();
+  const auto sent = rpc.call(to, static_cast<uint16_t>(method), std::move(body), patience,
+                             [promise](Result<Bytes> answer) { promise->set_value(std::move(answer)); });
+  if (!sent) promise->set_value(std::unexpected(sent.error()));
+  return future;
+}
+
+std::vector<ChunkId> pick(std::span<const ChunkId> ids, std::span<const size_t> which) {
+  std::vector<ChunkId> out;
+  out.reserve(which.size());
+  for (const size_t i : which) out.push_back(ids[i]);
+  return out;
+}
+
+bool takes_copies(const Placement& placement, net::NodeId node) {
+  const StoreInfo* store = placement.find(node);
+  return store != nullptr && store->state == StoreState::In && store->weight > 0;
+}
+
+std::unexpected<Error> unsure(const ChunkId& id, size_t copies, size_t quorum) {
+  return fail(
+      Code::Unavailable,
+      fmt::format("chunk {}: {} of the {} copies needed are known, and some stores do not answer: see that they "
+                  "run, and try again",
+                  id.brief(), copies, quorum));
+}
+
+}  // namespace
+
+/// Asks each store about those of `ids` that are listed for it, all at once.
+void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
+                            const std::map<net::NodeId, std::vector<size_t>>& questions, Counts& counts) {
+  const auto now = placement();
+  struct Asked {
+    net::NodeId node;
+    std::vector<size_t> which;
+    WriterMark mark;
+    Answer answer;
+  };
+  std::vector<Asked> asked;
+  for (const auto& [node, which] : questions) {
+    if (node == options_.self) continue;
+    for (size_t from = 0; from < which.size(); from += kRemoteIdsMax) {
+      const auto part = std::span(which).subspan(from, std::min(kRemoteIdsMax, which.size() - from));
+      const auto some = pick(ids, part);
+      const WriterMark mark = method == RemoteMethod::Touch ? mark_for(node) : WriterMark();
+      Bytes body = method == RemoteMethod::Touch ? encode_touch(mark, some) : encode_ids(some);
+      asked.push_back(
+          {node, {part.begin(), part.end()}, mark, call(rpc_, node, method, std::move(body), options_.patience)});
+    }
+  }
+  const auto note = [&](net::NodeId node, std::span<const size_t> which, const Result<std::vector<bool>>& present) {
+    const bool counts_as_copy = takes_copies(*now, node);
+    for (size_t k = 0; k < which.size(); ++k) {
+      const size_t i = which[k];
+      if (!present) {
+        counts.unanswered[i] += counts_as_copy;
+      } else if (present->at(k)) {
+        counts.copies[i] += counts_as_copy;
+        counts.somewhere[i] = true;
+      }
+    }
+  };
+  if (const auto mine = questions.find(options_.self); mine != questions.end() && local_ != nullptr) {
+    const auto some = pick(ids, mine->second);
+    auto present = method == RemoteMethod::Touch ? local_->touch(some) : local_->has(some);
+    // As a peer's answer: what is there is durable.
+    if (present && method == RemoteMethod::Touch && std::ranges::find(*present, true) != present->end())
+      if (auto synced = local_->sync(); !synced) present = std::unexpected(std::move(synced).error());
+    note(options_.self, mine->second, present);
+  }
+  for (Asked& each : asked) {
+    const auto answer = each.answer.get();
+    auto present = [&]() -> Result<std::vector<bool>> {
+      if (!answer) return std::unexpected(answer.error());
+      return read_presence(*answer, each.which.size());
+    }();
+    if (present && method == RemoteMethod::Touch) confirmed(each.node, each.mark);
+    note(each.node, each.which, present);
+  }
+}
+
+/// First the targets; about what too few of them have, all others.
+ClusterStore::Counts ClusterStore::ask(RemoteMethod method, std::span<const ChunkId> ids) {
+  const auto now = placement();
+  Counts counts{.copies = std::vector<size_t>(ids.size()),
+                .unanswered = std::vector<size_t>(ids.size()),
+                .somewhere = std::vector<bool>(ids.size())};
+  std::map<net::NodeId, std::vector<size_t>> targets, others;
+  for (size_t i = 0; i < ids.size(); ++i)
+    for (const net::NodeId node : now->targets(ids[i])) targets[node].push_back(i);
+  ask_some(method, ids, targets, counts);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (counts.copies[i] >= now->quorum()) continue;
+    const auto mine = now->targets(ids[i]);
+    for (const StoreInfo& store : now->stores())
+      if (now->readable(store.id) && std::ranges::find(mine, store.id) == mine.end()) others[store.id].push_back(i);
+  }
+  if (!others.empty()) ask_some(method, ids, others, counts);
+  return counts;
+}
+
+Result<std::vector<bool>> ClusterStore::has(std::span<const ChunkId> ids) {
+  if (alone()) return local_->has(ids);
+  const size_t quorum = placement()->quorum();
+  const Counts counts = ask(RemoteMethod::Has, ids);
+  std::vector<bool> out(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    out[i] = counts.copies[i] >= quorum || replicator_.find(ids[i]) != nullptr;
+    if (!out[i] && counts.copies[i] + counts.unanswered[i] >= quorum) return unsure(ids[i], counts.copies[i], quorum);
+  }
+  return out;
+}
+
+Result<std::vector<bool>> ClusterStore::touch(std::span<const ChunkId> ids) {
+  if (alone()) return local_->touch(ids);
+  // One on its way is under the session of whoever put it: the caller's must be told of, too.
+  if (std::ranges::any_of(ids, [&](const ChunkId& id) { return replicator_.find(id) != nullptr; })) TRY_DO(sync());
+  const size_t quorum = placement()->quorum();
+  const Counts counts = ask(RemoteMethod::Touch, ids);
+  std::vector<bool> out(ids.size());
+  bool copied = false;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    out[i] = counts.copies[i] >= quorum;
+    if (out[i]) continue;
+    if (counts.somewhere[i]) {
+      TRY_DO(copy_again(ids[i]));
+      out[i] = copied = true;
+    } else if (counts.unanswered[i] >= quorum) {
+      return unsure(ids[i], 0, quorum);
+    }
+  }
+  if (copied) TRY_DO(sync());
+  return out;
+}
+
+/// Puts a chunk that too few stores have to where it should be.
+Result<void> ClusterStore::copy_again(const ChunkId& id) {
+  auto stored = get_stored(id);
+  if (!stored) return std::unexpected(std::move(stored).error());
+  return put_stored(id, stored->view());
+}
+
+Result<Stat> ClusterStore::stat(const ChunkId& id) {
+  if (local_ != nullptr) {
+    auto stat = local_->stat(id);
+    if (stat || alone()) return stat;
+  }
+  if (const auto chunk = replicator_.find(id))
+    return Stat{
+        .bytes = chunk->bytes, .stored_bytes = static_cast<uint32_t>(chunk->payload.size()), .zstd = chunk->zstd};
+  Error unreachable;
+  for (const net::NodeId node : read_order(id)) {
+    const auto answer = call(rpc_, node, RemoteMethod::Stat, encode_ids({&id, 1}), options_.patience).get();
+    if (answer) return read_stat(*answer);
+    if (answer.error().code != Code::NotFound && answer.error().code != Code::Corrupt) unreachable = answer.error();
+  }
+  if (!unreachable.message.empty())
+    return fail(Code::Unavailable,
+                fmt::format("chunk {}: not every store could be asked: {}", id.brief(), unreachable.message));
+  return fail(Code::NotFound, fmt::format("chunk {}: in no store", id.brief()));
+}
+
+Result<std::vector<ChunkId>> ClusterStore::list(const ChunkId& after, size_t limit) {
+  if (alone()) return local_->list(after, limit);
+  TRY_DO(sync());
+  limit = std::min(limit, kRemoteIdsMax);
+  const auto now = placement();
+  std::vector<Answer> answers;
+  const ListRequest request{.after = after, .limit = static_cast<uint32_t>(limit)};
+  for (const StoreInfo& store : now->stores())
+    if (now->readable(store.id) && store.id != options_.self)
+      answers.push_back(call(rpc_, store.id, RemoteMethod::List, encode_listing(request), options_.patience));
+  std::vector<ChunkId> out;
+  if (local_ != nullptr) {
+    TRY(out, local_->list(after, limit));
+  }
+  size_t unanswered = 0;
+  for (Answer& each : answers) {
+    const auto answer = each.get();
+    if (!answer) {
+      ++unanswered;
+      continue;
+    }
+    TRY(const IdsRequest listed, read_ids(*answer));
+    out.insert(out.end(), listed.ids.begin(), listed.ids.end());
+  }
+  // What is durable is on a quorum, so that one of them has answered when fewer than that did not.
+  if (unanswered >= now->quorum())
+    return fail(Code::Unavailable, fmt::format("list: {} stores do not answer: see that they run", unanswered));
+  std::ranges::sort(out);
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  if (out.size() > limit) out.resize(limit);
+  return out;
+}
+
+}  // namespace hailstone::chunk

@@ -34,6 +34,7 @@ ITEMS = {
     "cell-scale": "10,000 sessions and watches on three nodes, a write that 1,000 watch",
     "bench-cell": "the cell beside etcd and ZooKeeper: writes, reads, locks, cached reads, a new member",
     "log-damage": "flipped bytes in logs and databases of real nodes, of a minority and of a majority",
+    "cluster-mix": "three nodes behind haproxy, 2,000 flips, faults: nobody ever meets an older release after a newer one",
     "readme": "a clean clone, the two commands, the five-minute session",
 }
 

@@ -27,7 +27,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::string_view kFiles = "abcdefgh";  // stamp-a.txt ... stamp-h.txt
+constexpr std::string_view kFiles = "abcdefghij";  // stamp-a.txt ... stamp-j.txt
 constexpr uint64_t kPinnedBack = 50;             // pinned reads ask for one of so many newest releases
 constexpr uint64_t kBodyBytesMax = 1 << 20;
 std::atomic<bool> stopping = false;  // NOLINT: a signal handler sets it

@@ -1,6 +1,7 @@
 """A cluster of whole nodes (members, stores and gateways in one) on hosts of their own, haproxy in front of them, and how a test
 asks, harms and watches them. One node alone is the same with fewer settings."""
 import base64
+import collections
 import contextlib
 import http.client
 import json
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import time
 
+from .bench_s3 import presign
 from .hosts import Hosts
 from .node import BINARY, cpu_seconds, free_port
 
@@ -49,6 +51,9 @@ RULES = """  http-request disable-l7-retry if ! METH_GET ! METH_HEAD
   http-request set-timeout server 90s if ! METH_GET ! METH_HEAD
   http-response set-header X-Served-By %s"""
 MODES = {"close": "option http-server-close", "reuse": "http-reuse always"}
+
+
+S3Server = collections.namedtuple("S3Server", "key s3_url")  # what bench_s3 wants of one
 
 
 class NodeCluster(Hosts):
@@ -122,6 +127,12 @@ class NodeCluster(Hosts):
         alive = self.supervisors[i] is not None and self.supervisors[i].poll() is None
         return self.supervisors[i].pid if alive else None  # alone it has no supervisor
 
+    def kill(self, i):
+        pid = super().kill(i)
+        if self.alone and pid:
+            self.supervisors[i].wait()
+        return pid
+
     def processes(self):
         """Every process of the nodes, supervisors too."""
         out = {self.process(i) for i in range(self.count)} | {s.pid for s in self.supervisors if s}
@@ -153,6 +164,12 @@ class NodeCluster(Hosts):
             self.wait_ready(i)
 
     # Requests. `i` may be a Balancer too.
+
+    def s3(self, i, method, key, body=b"", timeout=None):
+        """A presigned request of S3: (status, body)."""
+        at = S3Server(self.key(i), i.s3_url if isinstance(i, Balancer) else self.url(i, "s3"))
+        status, _, answer = self.get(i, presign(at, method, key), method=method, body=body or None, timeout=timeout, what="s3")
+        return status, answer
 
     def where(self, i, what="http"):
         return (i.address, i.ports[what]) if isinstance(i, Balancer) else (self.address(i), self.ports(i)[what])

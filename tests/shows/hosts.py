@@ -146,7 +146,7 @@ class Hosts:
         self.supervisors[i].send_signal(signal.SIGSTOP)
         pid = self.process(i)
         self.supervisors[i].kill()
-        if pid:
+        if pid and pid != self.supervisors[i].pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 while True:  # one that is in the middle of a sync ends after it, and keeps its ports so long

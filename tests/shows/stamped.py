@@ -14,7 +14,7 @@ import uuid
 from .node import ROOT
 
 READERS = ROOT / "build/release/bench/stamped_readers"
-FILES = [f"stamp-{c}.txt" for c in "abcdefgh"]
+FILES = [f"stamp-{c}.txt" for c in "abcdefghij"]
 Read = collections.namedtuple("Read", "start end volume asked status release stamp node")
 Flip = collections.namedtuple("Flip", "called returned stamp releases")  # releases: {volume: its release}; returned: infinite if unknown
 
@@ -29,6 +29,10 @@ def edits(stamp):
 
 class Refused(Exception):
     """The API said no, and not for a while only."""
+
+    def __init__(self, what, status, answer):
+        super().__init__(f"{what}: {status} {answer}")
+        self.status, self.answer = status, answer
 
 
 class Publisher(threading.Thread):
@@ -49,7 +53,7 @@ class Publisher(threading.Thread):
 
     def call(self, method, path, body):
         key = uuid.uuid4().hex
-        deadline = time.monotonic() + self.patience
+        began = time.monotonic()
         while True:
             try:
                 status, answer = self.api(self.rng.choice(self.nodes), method, path, body, key)
@@ -57,10 +61,10 @@ class Publisher(threading.Thread):
                     return answer
                 said = f"{method} {path}: {status} {answer}"
                 if status not in (429, 502, 503, 504, 507):  # a full disk is one node's
-                    raise Refused(said)
+                    raise Refused(f"{method} {path}", status, answer)
             except OSError as error:
                 said = f"{method} {path}: {error!r}"
-            assert time.monotonic() < deadline, f"not done for {self.patience} s: {said}"
+            assert time.monotonic() - began < self.patience, f"not done for {self.patience} s: {said}"
             self.repeats += 1
             time.sleep(self.rng.uniform(0, 0.05))
 

@@ -36,6 +36,7 @@ struct Settings {
   std::string certificates;  // directory with ca.pem, node.pem, node.key; empty: plain
   bool anywhere = false;     // plain outside of loopback: in a network namespace of its own
   bool supervised = true;
+  bool stale_reads = false;  // answer from what is there, unasked: a mistake that histories must show
   size_t groups = 1;
   int64_t grant_ms = 1000, heartbeat_ms = 50;
   uint64_t flush_bytes = 64u << 20, segment_bytes = 64u << 20, memtable_bytes = 8u << 20;
@@ -80,6 +81,7 @@ struct Served {
 struct Service {
   replica::Host& host;
   std::vector<Served>& groups;
+  bool stale_reads;
   Served& of(ByteView key) { return groups[groups.size() == 1 ? 0 : xxh3(key) % groups.size()]; }
 };
 
@@ -139,7 +141,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       }
       case Operation::Get: {
         Bytes key = RegisterMachine::stored(request.key);
-        if (served.group->may_read()) return look(id, key, served);
+        if (service_.stale_reads || served.group->may_read()) return look(id, key, served);
         return served.group->read([self, id, key = std::move(key), &served](Result<void> ready) {
           if (ready)
             self->look(id, key, served);
@@ -287,7 +289,7 @@ Result<void> run(const Settings& settings, const replica::WardReporter& supervis
   TRY_DO(net->set_peers(members));
 
   asio::io_context io(1);
-  Service service{.host = *host, .groups = groups};
+  Service service{.host = *host, .groups = groups, .stale_reads = settings.stale_reads};
   tcp::acceptor acceptor(io);
   boost::system::error_code error;
   const tcp::endpoint endpoint(asio::ip::make_address(settings.client_host), settings.client_port);
@@ -321,6 +323,7 @@ int main(int argc, char** argv) {
   app.add_option("--data", settings.data)->required();
   app.add_option("--certificates", settings.certificates, "Directory with ca.pem, node.pem, node.key");
   app.add_flag("--anywhere", settings.anywhere, "Plain connections outside of loopback");
+  app.add_flag("--stale-reads", settings.stale_reads, "Answer reads without asking whether they are of now");
   app.add_option("--supervised", settings.supervised);
   app.add_option("--groups", settings.groups);
   app.add_option("--grant-ms", settings.grant_ms);

@@ -49,7 +49,7 @@ class DepotEndpoints : public ::testing::Test {
   volume::ReleaseRecord base_;
 };
 
-TEST_F(DepotEndpoints, AptFallsBackToTheChannelForFilesOfAnEarlierUpdate) {
+TEST_F(DepotEndpoints, AptIsToldWhichMirrorComesFirst) {
   const auto list = [&](const char* path) {
     return rig_.get(path, {{"User-Agent", "Debian APT-HTTP/1.3 (2.6.1)"}}).body;
   };
@@ -60,17 +60,20 @@ TEST_F(DepotEndpoints, AptFallsBackToTheChannelForFilesOfAnEarlierUpdate) {
 TEST_F(DepotEndpoints, MirrorlistPointsAtThePinnedRelease) {  // D8
   Got got = rig_.get("/repo/-/mirrorlist", {{"Host", "mirror.example:8080"}});
   EXPECT_EQ(got.status, 200);
-  EXPECT_EQ(got.body, "http://mirror.example:8080/repo@1/\n");
+  EXPECT_EQ(got.body, "http://mirror.example:8080/repo@1/\nhttp://mirror.example:8080/repo/\n")
+      << "the channel has what an index of the release before names";
   EXPECT_EQ(got.header("Cache-Control"), "no-store");
   EXPECT_THAT(got.header("Content-Type"), HasSubstr("text/plain"));
   publish({"x"});
-  EXPECT_EQ(rig_.get("/repo/-/mirrorlist?path=os/x86%5F64/").body, "http://depot.test/repo@2/os/x86_64/\n");
+  EXPECT_EQ(rig_.get("/repo/-/mirrorlist?path=os/x86%5F64/").body,
+            "http://depot.test/repo@2/os/x86_64/\nhttp://depot.test/repo/os/x86_64/\n");
   EXPECT_EQ(rig_.get("/repo@1/-/mirrorlist").body, "http://depot.test/repo@1/\n");
   rig_.secure = true;
-  EXPECT_EQ(rig_.get("/repo/-/mirrorlist").body, "https://depot.test/repo@2/\n");
+  EXPECT_EQ(rig_.get("/repo/-/mirrorlist").body, "https://depot.test/repo@2/\nhttps://depot.test/repo/\n");
   rig_.options.base_url = "https://public.example/sub";
   rig_.restart();
-  EXPECT_EQ(rig_.get("/repo/-/mirrorlist").body, "https://public.example/sub/repo@2/\n");
+  EXPECT_EQ(rig_.get("/repo/-/mirrorlist").body,
+            "https://public.example/sub/repo@2/\nhttps://public.example/sub/repo/\n");
 }
 
 TEST_F(DepotEndpoints, MetalinkPinsSizeHashAndUrl) {

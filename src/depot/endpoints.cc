@@ -60,6 +60,10 @@ http::Response uncached(std::string_view content_type, Bytes body) {
   return response;
 }
 
+Pinned pinned(const View& view) {
+  return {view.volume->record.name, view.release, view.kind == View::Kind::Channel ? view.base : Bytes()};
+}
+
 }  // namespace
 
 Result<ReleasePtr> Depot::record_of(const Ask& ask) {
@@ -91,10 +95,8 @@ http::Response Depot::serve_mirrorlist(Ask& ask) const {
   if (!from) return error({Code::Invalid, "the Host field names no host"});
   const Bytes path = ask.request.head.parameter("path").value_or(Bytes());
   const bool apt = ask.request.head.field("User-Agent").value_or("").find("APT") != std::string_view::npos;
-  if (apt && ask.view.kind == View::Kind::Channel)
-    return uncached("text/plain; charset=utf-8",
-                    apt_mirrorlist(*from, ask.view.volume->record.name, ask.view.release, ask.view.base, path));
-  return uncached("text/plain; charset=utf-8", mirrorlist(*from, ask.view.volume->record.name, ask.view.release, path));
+  return uncached("text/plain; charset=utf-8",
+                  mirrorlist(*from, pinned(ask.view), path, apt ? MirrorlistFor::Apt : MirrorlistFor::Others));
 }
 
 http::Response Depot::serve_metalink(Ask& ask) {
@@ -106,8 +108,8 @@ http::Response Depot::serve_metalink(Ask& ask) {
   if (found->kind != Found::Kind::File)
     return refusal(404, fmt::format("'{}' is not a file of release {}", printable(path), ask.view.release.value));
   const chunk::Content& content = found->entry.content;
-  return uncached("application/metalink+xml", metalink(*from, ask.view.volume->record.name, ask.view.release,
-                                                       {path, content.bytes, content.sha256, ask.view.published}));
+  return uncached("application/metalink+xml",
+                  metalink(*from, pinned(ask.view), {path, content.bytes, content.sha256, ask.view.published}));
 }
 
 http::Task<http::Response> Depot::serve_derived(Ask& ask, std::string_view key, std::string_view content_type) {

@@ -44,21 +44,26 @@ std::optional<Bytes> origin_of(std::string_view host, bool secure) {
   return fmt::format("{}://{}", secure ? "https" : "http", host);
 }
 
-Bytes mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView path) {
-  return fmt::format("{}{}/{}\n", origin, encode_base(volume, release), percent_encode_path(path));
-}
-
-Bytes apt_mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView base, ByteView path) {
+Bytes mirrorlist(ByteView origin, const Pinned& pinned, ByteView path, MirrorlistFor client) {
   const Bytes encoded = percent_encode_path(path);
-  return fmt::format("{}{}/{}\tpriority:1\n{}{}/{}\tpriority:2\n", origin, encode_base(volume, release), encoded,
-                     origin, base, encoded);
+  const Bytes first = fmt::format("{}{}/{}", origin, encode_base(pinned.volume, pinned.release), encoded);
+  if (pinned.base.empty()) return first + "\n";
+  const Bytes second = fmt::format("{}{}/{}", origin, pinned.base, encoded);
+  if (client == MirrorlistFor::Apt) return fmt::format("{}\tpriority:1\n{}\tpriority:2\n", first, second);
+  return fmt::format("{}\n{}\n", first, second);
 }
 
-Bytes metalink(ByteView origin, ByteView volume, ReleaseNumber release, const MetalinkFile& file) {
+Bytes metalink(ByteView origin, const Pinned& pinned, const MetalinkFile& file) {
   const size_t slash = file.path.rfind('/');
   const ByteView name = slash == Bytes::npos ? ByteView(file.path) : ByteView(file.path).substr(slash + 1);
-  const Bytes url = fmt::format("{}{}/{}", origin, encode_base(volume, release), percent_encode_path(file.path));
+  const Bytes encoded = percent_encode_path(file.path);
   const std::string_view protocol = origin.substr(0, origin.find(':'));
+  const auto url = [&](ByteView base, int preference) {
+    return fmt::format("    <url protocol=\"{}\" type=\"{}\" preference=\"{}\">{}</url>\n", protocol, protocol,
+                       preference, escape(fmt::format("{}{}/{}", origin, base, encoded)));
+  };
+  Bytes urls = url(encode_base(pinned.volume, pinned.release), 100);
+  if (!pinned.base.empty()) urls += url(pinned.base, 50);
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
       "<metalink version=\"3.0\" xmlns=\"http://www.metalinker.org/\" type=\"dynamic\" pubdate=\"{}\" "
@@ -72,13 +77,12 @@ Bytes metalink(ByteView origin, ByteView volume, ReleaseNumber release, const Me
       "    <hash type=\"sha256\">{}</hash>\n"
       "   </verification>\n"
       "   <resources maxconnections=\"1\">\n"
-      "    <url protocol=\"{}\" type=\"{}\" preference=\"100\">{}</url>\n"
+      "{}"
       "   </resources>\n"
       "  </file>\n"
       " </files>\n"
       "</metalink>\n",
-      format_http_date(file.time.seconds()), escape(name), file.time.seconds(), file.bytes, file.sha256.hex(), protocol,
-      protocol, escape(url));
+      format_http_date(file.time.seconds()), escape(name), file.time.seconds(), file.bytes, file.sha256.hex(), urls);
 }
 
 }  // namespace hailstone::depot

@@ -1,6 +1,7 @@
 // Answers that point stock package managers at one release: mirrorlist and metalink. Pure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -14,15 +15,20 @@ namespace hailstone::depot {
 /// optional port: it is echoed into answers.
 std::optional<Bytes> origin_of(std::string_view host, bool secure);
 
-/// One line: the URL of the pinned release, which ends with '/', or of `path` in it. For apt's `mirror+http` method and
-/// dnf's `mirrorlist=`.
-Bytes mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView path);
+/// Where a client that asks `base` ("/volume" or "/volume@channel") is sent: to the pinned release, and for what that
+/// lacks to the channel itself, where releases in grace answer. The second matters to clients that read the list anew
+/// while their indexes are of the release before: apt at each `install` or `download`, dnf before it fetches packages.
+/// A request for a release has no channel: `base` is empty.
+struct Pinned {
+  Bytes volume;
+  ReleaseNumber release;
+  Bytes base;
+};
 
-/// The same for apt, whose later `install` or `download` reads the list anew while its indexes are of the release that
-/// an earlier `update` was pinned to: a second line of lower priority names the channel (`base`, "/volume" as asked),
-/// where releases in grace answer for files that the newest one lacks. Only what the pinned release has not is asked
-/// there.
-Bytes apt_mirrorlist(ByteView origin, ByteView volume, ReleaseNumber release, ByteView base, ByteView path);
+/// A line for each, first the pinned release: the URL, which ends with '/', or that of `path` in it. For dnf's
+/// `mirrorlist=`; for apt's `mirror+http` method, which would choose at random, with priorities.
+enum class MirrorlistFor : uint8_t { Apt, Others };
+Bytes mirrorlist(ByteView origin, const Pinned& pinned, ByteView path, MirrorlistFor client);
 
 struct MetalinkFile {
   Bytes path;  // key in the release
@@ -30,7 +36,7 @@ struct MetalinkFile {
   Hash256 sha256;
   UnixMicros time;  // of the release
 };
-/// Metalink 3.0 with MirrorManager's timestamp, as librepo reads it: one file, one URL, in the pinned release.
-Bytes metalink(ByteView origin, ByteView volume, ReleaseNumber release, const MetalinkFile& file);
+/// Metalink 3.0 with MirrorManager's timestamp, as librepo reads it: one file, the pinned release's URL preferred.
+Bytes metalink(ByteView origin, const Pinned& pinned, const MetalinkFile& file);
 
 }  // namespace hailstone::depot

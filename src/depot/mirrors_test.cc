@@ -7,6 +7,7 @@ namespace hailstone::depot {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Origin, GoodHosts) {
   EXPECT_EQ(origin_of("example.org", false), "http://example.org");
@@ -23,21 +24,29 @@ TEST(Origin, BadHosts) {
   EXPECT_EQ(origin_of(Bytes(300, 'a'), false), std::nullopt);
 }
 
-TEST(Mirrorlist, OneLineThatNamesTheRelease) {
-  EXPECT_EQ(mirrorlist("http://h", "repo", ReleaseNumber(42), ""), "http://h/repo@42/\n");
-  EXPECT_EQ(mirrorlist("http://h", "repo", ReleaseNumber(42), "a b\n/"), "http://h/repo@42/a%20b%0A/\n");
+const Pinned kRelease{"repo", ReleaseNumber(42), ""}, kChannel{"repo", ReleaseNumber(42), "/repo@stable"};
+
+TEST(Mirrorlist, NamesTheReleaseFirstThenTheChannel) {
+  EXPECT_EQ(mirrorlist("http://h", kRelease, "", MirrorlistFor::Others), "http://h/repo@42/\n");
+  EXPECT_EQ(mirrorlist("http://h", kRelease, "a b\n/", MirrorlistFor::Apt), "http://h/repo@42/a%20b%0A/\n");
+  EXPECT_EQ(mirrorlist("http://h", kChannel, "a/", MirrorlistFor::Others),
+            "http://h/repo@42/a/\nhttp://h/repo@stable/a/\n");
+  EXPECT_EQ(mirrorlist("http://h", kChannel, "", MirrorlistFor::Apt),
+            "http://h/repo@42/\tpriority:1\nhttp://h/repo@stable/\tpriority:2\n");
 }
 
-TEST(Metalink, NamesFileSizeHashAndPinnedUrl) {
+TEST(Metalink, NamesFileSizeHashAndUrls) {
   const Hash256 hash = sha256("x");
-  const Bytes xml = metalink("https://h:8443", "repo", ReleaseNumber(3),
-                             {"repodata/re<&pomd.xml", 123, hash, UnixMicros{1'700'000'000'000'000}});
+  const MetalinkFile file{"repodata/re<&pomd.xml", 123, hash, UnixMicros{1'700'000'000'000'000}};
+  const Bytes xml = metalink("https://h:8443", kChannel, file);
   EXPECT_THAT(xml, HasSubstr("<file name=\"re&lt;&amp;pomd.xml\">"));
   EXPECT_THAT(xml, HasSubstr("<size>123</size>"));
   EXPECT_THAT(xml, HasSubstr("<hash type=\"sha256\">" + hash.hex() + "</hash>"));
   EXPECT_THAT(xml, HasSubstr("<mm0:timestamp>1700000000</mm0:timestamp>"));
   EXPECT_THAT(xml, HasSubstr("<url protocol=\"https\" type=\"https\" preference=\"100\">"
-                             "https://h:8443/repo@3/repodata/re%3C%26pomd.xml</url>"));
+                             "https://h:8443/repo@42/repodata/re%3C%26pomd.xml</url>"));
+  EXPECT_THAT(xml, HasSubstr("preference=\"50\">https://h:8443/repo@stable/repodata/re%3C%26pomd.xml</url>"));
+  EXPECT_THAT(metalink("https://h:8443", kRelease, file), Not(HasSubstr("preference=\"50\"")));
 }
 
 }  // namespace

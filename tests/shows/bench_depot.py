@@ -21,13 +21,18 @@ FILES = 8
 
 def load(pid, url, paths, seconds, place):
     """Requests per CPU-second of process `pid` under wrk, which has the other core."""
+    return load_all([pid], url, paths, seconds, place)
+
+
+def load_all(pids, url, paths, seconds, place):
+    """The same, of several processes together."""
     script = place / "paths.lua"
     script.write_text("local paths = {" + ",".join(f'"{p}"' for p in paths) + "}\nlocal i = 0\n"
                       "request = function() i = i % #paths + 1; return wrk.format('GET', paths[i]) end\n")
-    before = cpu_seconds(pid)
+    before = sum(map(cpu_seconds, pids))
     done = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script), url],
                           capture_output=True, text=True, check=True)
-    used = cpu_seconds(pid) - before
+    used = sum(map(cpu_seconds, pids)) - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
     requests = int(done.stdout.split(" requests in")[0].split()[-1])
     return requests / used

@@ -21,7 +21,7 @@ KIB, MIB = 1 << 10, 1 << 20
 def presign(node, method, path, expires=3600):
     """Path and query of a presigned request (SigV4, UNSIGNED-PAYLOAD)."""
     key_id, secret = node.key.split(":")
-    host = f"127.0.0.1:{node.s3_port}"
+    host = node.s3_url.removeprefix("http://")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     day = stamp[:8]
     scope = f"{day}/us-east-1/s3/aws4_request"
@@ -37,7 +37,7 @@ def presign(node, method, path, expires=3600):
 
 
 def call(node, method, path, body=b""):
-    connection = http.client.HTTPConnection("127.0.0.1", node.s3_port, timeout=300)
+    connection = http.client.HTTPConnection(node.s3_url.removeprefix("http://"), timeout=300)
     connection.request(method, presign(node, method, path), body)
     answer = connection.getresponse()
     data = answer.read()
@@ -47,14 +47,21 @@ def call(node, method, path, body=b""):
 
 def wrk_puts(node, place, seconds, clients):
     """4 KiB PUTs of random bytes over `clients` connections: a second, and a CPU-second of the server."""
-    targets = [presign(node, "PUT", f"/small/k{i:06}") for i in range(20_000)]
+    before = node.cpu_seconds()
+    count, rate = put_load(node, place, seconds, clients)
+    return rate, count / (node.cpu_seconds() - before)
+
+
+def put_load(node, place, seconds, clients, size=4 * KIB, buckets=("small",)):
+    """PUTs of `size` random bytes, spread over the buckets: how many, and how many a second."""
+    targets = [presign(node, "PUT", f"/{buckets[i % len(buckets)]}/k{i:06}") for i in range(20_000)]
     (place / "targets").write_text("\n".join(targets))
     script = place / "put.lua"
     # Each body differs in its first bytes, or all would be one chunk.
     script.write_text(f"""
 local targets = {{}}
 for line in io.lines("{place}/targets") do targets[#targets + 1] = line end
-local f = io.open("/dev/urandom", "rb"); local tail = f:read(4080); local seed = f:read(8); f:close()
+local f = io.open("/dev/urandom", "rb"); local tail = f:read({size - 16}); local seed = f:read(8); f:close()
 local thread_id = 0
 function setup(thread) thread:set("id", thread_id); thread_id = thread_id + 1 end
 local i = 0
@@ -63,14 +70,10 @@ request = function()
   return wrk.format("PUT", targets[(i * 7 + id * 9973) % #targets + 1], nil, string.format("%08d%s", i * 8 + id, seed) .. tail)
 end
 """)
-    before = node.cpu_seconds()
     done = subprocess.run(["wrk", "-t2", "--timeout", "30s", f"-c{clients}", f"-d{seconds}s", "-s", str(script), node.s3_url], capture_output=True,
                           text=True, check=True)
-    used = node.cpu_seconds() - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
-    count = int(re.search(r"(\d+) requests in", done.stdout).group(1))
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout).group(1))
-    return rate, count / used
+    return int(re.search(r"(\d+) requests in", done.stdout).group(1)), float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout).group(1))
 
 
 def sync_floor(place, seconds, clients):

@@ -4,8 +4,8 @@ import json
 import subprocess
 import time
 
+from .hosts import Hosts
 from .node import BINARY, ROOT
-from .register import Cluster
 
 WORKERS = ROOT / "build/release/bench/cell_workers"
 LOAD = ROOT / "build/release/bench/register_load"
@@ -16,16 +16,19 @@ def build():
                    stdout=subprocess.DEVNULL)
 
 
-class CellCluster(Cluster):
-    """Options are --set settings; `joining` nodes wait to be added."""
+class CellCluster(Hosts):
+    """Settings are those of --set; `joining` nodes wait to be added."""
 
-    def __init__(self, directory, isolated=True, settings=(), count=3, port=18400, founders=None, binary=None):
-        super().__init__(directory, isolated=isolated, count=count, port=port)
+    def __init__(self, directory, isolated=True, settings=(), count=3, port=18400, founders=None, binary=None, clocks=False):
+        super().__init__(directory, isolated=isolated, count=count, port=port, clocks=clocks)
         self.settings, self.founders = list(settings), founders or count
         self.binaries = [binary or BINARY] * count
         self.address_of = ",".join("%s:%d" % self.client_address(i) for i in range(self.founders))
 
-    def start(self, i):
+    def client_address(self, i):
+        return self.address(i), self.port + 100 + i
+
+    def command(self, i):
         founders = ", ".join(f"'{j + 1}={self.address(j)}:{self.port + j}'" for j in range(self.founders))
         own = {"roles": "['member']", "cluster.groups": 0, "cell.id": i + 1, "cell.address": f"'{self.address(i)}'", "cell.port": self.port + 100 + i,
                "cell.member_port": self.port + i, "cell.members": f"[{founders}]", "cell.join": str(i >= self.founders).lower()}
@@ -33,10 +36,19 @@ class CellCluster(Cluster):
             own["cell.plain_anywhere"] = "true"
         words = [word for key, value in own.items() for word in ("--set", f"{key}={value}")]
         words += [word for each in self.settings for word in ("--set", each)]
-        inside = ["ip", "netns", "exec", f"{self.tag}n{i}"] if self.isolated else []
-        self.supervisors[i] = subprocess.Popen(
-            [*inside, self.binaries[i], "serve", "--data", self.directory / str(i), "--listen", f"127.0.0.1:{self.port + 200 + i}", *words],
-            stdout=subprocess.DEVNULL, stderr=open(self.directory / f"log-{i}", "a"))
+        return [self.binaries[i], "serve", "--data", self.directory / str(i), "--listen", f"127.0.0.1:{self.port + 200 + i}", *words]
+
+    def wait_until_ready(self):
+        self.wait_for_leader()
+
+    def wait_for_leader(self, patience=30):
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            found = self.leader()
+            if found is not None:
+                return found
+            time.sleep(0.02)
+        raise AssertionError("nobody leads")
 
     def cli(self, *words, at=None, check=True, timeout=30):
         """`hailstone cell`; asked of one node if `at` is given."""

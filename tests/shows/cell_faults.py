@@ -1,7 +1,6 @@
 """A real three-node cell, each node in a network namespace of its own and with a wall clock of its own, under kill -9, SIGSTOP, cut
 links, lost hosts, hand-overs and clock steps. Its clients' histories must be linearizable, locks exclusive, stale holders fenced, events
 told once, and no call may outlast its deadline."""
-import contextlib
 import json
 import os
 import random
@@ -12,37 +11,10 @@ import tempfile
 import time
 
 from .cell import CellCluster, build
+from .hosts import GRANT_S, STRIKES
 from .register import CHECK
 
 LEASE_S = 12
-GRANT_S = 1.0
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
-
-
-class Clocked(CellCluster):
-    """Wall clocks that can be stepped, node by node; monotonic ones are true."""
-
-    def start(self, i):
-        offset = self.directory / f"clock-{i}"
-        if not offset.exists():
-            offset.write_text("+0\n")
-        os.environ.update({"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                           "FAKETIME_NO_CACHE": "0", "FAKETIME_CACHE_DURATION": "1"})
-        try:
-            super().start(i)
-        finally:
-            for name in ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_DONT_FAKE_MONOTONIC", "FAKETIME_NO_CACHE", "FAKETIME_CACHE_DURATION"):
-                del os.environ[name]
-
-    def step_clock(self, i, seconds):
-        (self.directory / f"clock-{i}").write_text(f"{seconds:+d}\n")
-
-
-def heal(cluster):
-    cluster.mend()
-    for i in range(cluster.count):
-        if cluster.supervisors[i] is None or cluster.supervisors[i].poll() is not None:
-            cluster.start(i)
 
 
 def writes_again(cluster, patience):
@@ -55,48 +27,17 @@ def writes_again(cluster, patience):
 
 
 def fault(cluster, rng, stale):
-    kind = rng.choice(["kill-leader", "kill-any", "kill-two", "vanish", "stop", "stop-long", "cut-both", "cut-in", "cut-out", "power-cut",
-                       "hand-over", "clock", "clock", "stale-client"])
-    victim = rng.randrange(cluster.count)
-    if kind == "kill-leader":
-        found = cluster.leader()
-        victim = victim if found is None else found
-    others = [i for i in range(cluster.count) if i != victim]
-    if kind in ("kill-leader", "kill-any"):
-        cluster.kill(victim)
-    elif kind == "kill-two":
-        cluster.kill(victim)
-        cluster.kill(others[0])
-    elif kind == "vanish":
-        cluster.vanish(victim)
-    elif kind in ("stop", "stop-long"):
-        pid = cluster.process(victim)
-        if pid:
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(rng.uniform(0.05, 0.5) if kind == "stop" else rng.uniform(1.2, 2.5) * GRANT_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-    elif kind.startswith("cut"):
-        for other in others:
-            if kind != "cut-in":
-                cluster.cut(victim, other)
-            if kind != "cut-out":
-                cluster.cut(other, victim)
-        time.sleep(rng.uniform(0, 2))
-    elif kind == "power-cut":
-        for i in range(cluster.count):
-            if cluster.supervisors[i]:
-                cluster.vanish(i)
-    elif kind == "hand-over":
-        cluster.resign(victim)
-    elif kind == "clock":
-        cluster.step_clock(victim, rng.choice([-3600, 3600, -7200, 0]))
+    kind = rng.choice([*STRIKES, "clock", "clock", "stale-client"])
+    if kind == "clock":
+        cluster.step_clock(rng.randrange(cluster.count), rng.choice([-3600, 3600, -7200, 0]))
     elif kind == "stale-client":
         stale.send_signal(signal.SIGSTOP)
         time.sleep(LEASE_S * 1.2)
         stale.send_signal(signal.SIGCONT)
-    time.sleep(rng.uniform(0, 0.5))
-    heal(cluster)
+    else:
+        cluster.strike(rng, kind)
+    time.sleep(rng.uniform(0, 2 if kind.startswith("cut") else 0.5))
+    cluster.heal()
     return kind, writes_again(cluster, 30)
 
 
@@ -135,10 +76,9 @@ def restart_all(cluster, binary):
 
 def run(quick=False):
     build()
-    assert os.path.exists(FAKETIME), "faketime is not installed: ./dev setup --bench"
     count, seed = 25 if quick else 500, int(os.environ.get("HAILSTONE_SEED", 3))
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as base, Clocked(base + "/cluster") as cluster:
+    with tempfile.TemporaryDirectory() as base, CellCluster(base + "/cluster", clocks=True) as cluster:
         out, other = cluster.directory / "workers", cluster.directory / "stale"
         load = cluster.workers("faults", "--out", out, "--seconds", 86400, "--seed", seed, "--timeout-ms", 20000)
         stale = cluster.workers("faults", "--out", other, "--seconds", 86400, "--seed", seed + 1, "--clients", 0, "--watchers", 0, "--lockers", 2,
@@ -151,7 +91,7 @@ def run(quick=False):
                 done[kind] = done.get(kind, 0) + 1
                 slowest = max(slowest, took)
                 assert load.poll() is None, f"the clients have ended after {kind}: {load.communicate()}"
-            heal(cluster)
+            cluster.heal()
             time.sleep(3)
             figures, fenced = finish(load, "clients"), finish(stale, "stopped clients")
         finally:

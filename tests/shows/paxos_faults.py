@@ -3,16 +3,14 @@ rolling restarts. The clients' history must be linearizable, and service must co
 import contextlib
 import os
 import random
-import signal
 import statistics
 import tempfile
 import threading
 import time
 
 from . import register
+from .hosts import GRANT_S, STRIKES
 from .register import OK, PUT, Cluster, Gone, History, Writer, build, sized
-
-GRANT_S = 1.0
 
 
 def first_write(cluster, value, gone=(), patience=15):
@@ -55,55 +53,18 @@ def settle(cluster):
 def under_load(cluster, seconds, seed):
     rng = random.Random(seed)
     done, slowest = {}, 0.0
+    more = {"kill-two": 5, "power-cut": 3}  # seconds: a supervisor whose node keeps dying waits that long before it starts it again
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        kind = rng.choice(["kill-leader", "kill-any", "kill-two", "vanish", "stop", "stop-long", "cut-both", "cut-in", "cut-out",
-                           "power-cut", "hand-over"])
-        victim = rng.randrange(cluster.count)
-        leader = cluster.leader()
-        if kind == "kill-leader" and leader is not None:
-            victim = leader
-        others = [i for i in range(cluster.count) if i != victim]
-        limit = 2 * GRANT_S + 2
-        if kind in ("kill-leader", "kill-any"):
-            cluster.kill(victim)
-        elif kind == "kill-two":
-            cluster.kill(victim)
-            cluster.kill(others[0])
-            limit += 5  # a supervisor whose node keeps dying waits that long before it starts it again
-        elif kind == "vanish":
-            cluster.vanish(victim)
-        elif kind in ("stop", "stop-long"):
-            pid = cluster.process(victim)
-            if pid:
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(rng.uniform(0.05, 0.5) if kind == "stop" else rng.uniform(1.5, 4) * GRANT_S)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-        elif kind.startswith("cut"):
-            for other in others:
-                if kind != "cut-in":
-                    cluster.cut(victim, other)
-                if kind != "cut-out":
-                    cluster.cut(other, victim)
-        elif kind == "power-cut":
-            for i in range(cluster.count):
-                if cluster.supervisors[i]:
-                    cluster.vanish(i)
-            for i in range(cluster.count):
-                cluster.start(i)
-            limit += 3
-        elif leader is not None:
-            with contextlib.suppress(Gone):
-                cluster.resign(leader)
+        kind = rng.choice(STRIKES)
+        victim = cluster.strike(rng, kind, stop_long=(1.5, 4))
+        if kind == "power-cut":
+            cluster.heal()
         took = first_write(cluster, b"%s-%d" % (kind.encode(), sum(done.values())), gone=[victim] if kind.startswith("cut") else [])
         slowest = max(slowest, took)
-        assert took < limit, f"{kind}: no write for {took:.1f} s"
+        assert took < 2 * GRANT_S + 2 + more.get(kind, 0), f"{kind}: no write for {took:.1f} s"
         time.sleep(rng.uniform(0, 1.0))
-        cluster.mend()
-        for i in range(cluster.count):
-            if cluster.supervisors[i] is None or cluster.supervisors[i].poll() is not None:
-                cluster.start(i)
+        cluster.heal()
         done[kind] = done.get(kind, 0) + 1
         time.sleep(rng.uniform(0, 0.5))
     return done, slowest
@@ -198,7 +159,19 @@ def mixed(cluster, quick, base, want):
     want(True, f"{sum(faults.values())} faults {faults}; slowest return {slowest:.2f} s; {len(load.lines)} operations: {verdict}")
 
 
-PARTS = {"elections": elections, "killed": killed, "cut-off": cut_off, "planned": planned, "mixed": mixed}
+def control(cluster, quick, base, want):
+    """Nodes that answer reads from whatever they have: the clients must see it, or they would not see it in ours either."""
+    with Cluster(base + "/stale", options=["--stale-reads"], port=17500, space="c") as stale, History(stale, clients=8, seed=8) as load:
+        time.sleep(5)
+    try:
+        load.check(base + "/stale.history")
+    except AssertionError:
+        want(True, f"control: nodes that read without asking are found out in {len(load.lines)} operations")
+    else:
+        want(False, f"control: {len(load.lines)} operations on nodes that read without asking, and nothing is seen")
+
+
+PARTS = {"control": control, "elections": elections, "killed": killed, "cut-off": cut_off, "planned": planned, "mixed": mixed}
 
 
 def run(quick=False):

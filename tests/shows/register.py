@@ -1,17 +1,15 @@
-"""A cluster of register nodes (bench/register) as real processes, each in a network namespace of its own, and clients that keep a
-history of what they saw."""
+"""A cluster of register nodes (bench/register) as real processes, each on a host of its own, and clients that keep a history of what
+they saw."""
 import contextlib
-import os
 import pathlib
 import random
-import shutil
-import signal
 import socket
 import struct
 import subprocess
 import threading
 import time
 
+from .hosts import Hosts
 from .node import ROOT
 
 BENCH = ROOT / "build/release/bench"
@@ -79,120 +77,24 @@ class Connection:
         self.socket.close()
 
 
-class Cluster:
-    """Three nodes; `isolated` gives each a namespace of its own, so that links can be cut one way."""
+class Cluster(Hosts):
+    """Register nodes on hosts of their own."""
 
-    def __init__(self, directory, isolated=True, options=(), count=3, port=17400):
-        self.directory, self.options, self.count, self.port = pathlib.Path(directory), list(options), count, port
-        self.isolated = isolated
-        self.supervisors = [None] * count
-        self.tag = f"hs{os.getpid() % 10000}"
-        self.subnet = f"10.231.{os.getpid() % 250}"  # of this run alone: another one would answer in its place
-        self.cut_routes = set()
-
-    def address(self, i):
-        return f"{self.subnet}.{i + 1}" if self.isolated else "127.0.0.1"
+    def __init__(self, directory, isolated=True, options=(), count=3, port=17400, space=""):
+        super().__init__(directory, isolated=isolated, count=count, port=port, space=space)
+        self.options = list(options)
 
     def client_address(self, i):
         return self.address(i), self.port + 100 + i
 
-    def __enter__(self):
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
-        if self.isolated:
-            taken = subprocess.run(["ip", "-4", "addr"], capture_output=True, text=True).stdout
-            assert f"{self.subnet}." not in taken, f"{self.subnet}.0/24 is in use: remove the bridge that an earlier run left"
-            self.ip("link", "add", self.tag, "type", "bridge")
-            self.ip("addr", "add", f"{self.subnet}.254/24", "dev", self.tag)
-            self.ip("link", "set", self.tag, "up")
-            for i in range(self.count):
-                space, outer, inner = f"{self.tag}n{i}", f"{self.tag}o{i}", f"{self.tag}i{i}"
-                self.ip("netns", "add", space)
-                self.ip("link", "add", outer, "type", "veth", "peer", "name", inner)
-                self.ip("link", "set", inner, "netns", space)
-                self.ip("link", "set", outer, "master", self.tag, "up")
-                self.ip("-n", space, "addr", "add", f"{self.address(i)}/24", "dev", inner)
-                self.ip("-n", space, "link", "set", "lo", "up")
-                self.ip("-n", space, "link", "set", inner, "up")
-        for i in range(self.count):
-            self.start(i)
-        self.wait_for_leader()
-        return self
-
-    def __exit__(self, kind, *_):
-        for i in range(self.count):
-            self.end(i)
-            if kind:
-                lines = (self.directory / f"log-{i}").read_text(errors="replace").splitlines()
-                print(f"  node {i + 1} said last:", *lines[-12:], sep="\n    ", flush=True)
-        if self.isolated:
-            for i in range(self.count):
-                subprocess.run(["ip", "netns", "del", f"{self.tag}n{i}"], stderr=subprocess.DEVNULL)
-            subprocess.run(["ip", "link", "del", self.tag], stderr=subprocess.DEVNULL)
-
-    @staticmethod
-    def ip(*arguments):
-        subprocess.run(["ip", *arguments], check=True)
-
-    def start(self, i):
+    def command(self, i):
         members = [f"--member={j + 1}={self.address(j)}:{self.port + j}" for j in range(self.count)]
-        inside = ["ip", "netns", "exec", f"{self.tag}n{i}"] if self.isolated else []
         more = ["--anywhere"] if self.isolated else []
-        self.supervisors[i] = subprocess.Popen(
-            [*inside, BENCH / "register_node", f"--id={i + 1}", *members, f"--client-host={self.address(i)}",
-             f"--client-port={self.port + 100 + i}", f"--data={self.directory / str(i)}", *more, *self.options],
-            stdout=subprocess.DEVNULL, stderr=open(self.directory / f"log-{i}", "a"))
+        return [BENCH / "register_node", f"--id={i + 1}", *members, f"--client-host={self.address(i)}",
+                f"--client-port={self.port + 100 + i}", f"--data={self.directory / str(i)}", *more, *self.options]
 
-    def process(self, i):
-        """The node's own process, beneath its supervisor; None between two lives."""
-        supervisor = self.supervisors[i]
-        if supervisor is None:
-            return None
-        found = subprocess.run(["pgrep", "-P", str(supervisor.pid)], capture_output=True, text=True).stdout.split()
-        return int(found[0]) if found else None
-
-    def kill(self, i):
-        """kill -9 of the node: its supervisor tells the others and starts it again."""
-        pid = self.process(i)
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return pid
-
-    def vanish(self, i):
-        """As when the host loses power: nobody tells anybody."""
-        self.supervisors[i].send_signal(signal.SIGSTOP)
-        pid = self.process(i)
-        self.supervisors[i].kill()
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                while True:  # one that is in the middle of a sync ends after it, and keeps its ports so long
-                    os.kill(pid, 0)
-                    time.sleep(0.005)
-        self.supervisors[i].wait()
-        self.supervisors[i] = None
-
-    def end(self, i):
-        """In good order."""
-        if self.supervisors[i]:
-            self.supervisors[i].terminate()
-            try:
-                self.supervisors[i].wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.vanish(i)
-            self.supervisors[i] = None
-
-    def cut(self, source, target):
-        """What `source` sends to `target` is lost."""
-        if (source, target) not in self.cut_routes:
-            self.cut_routes.add((source, target))
-            self.ip("-n", f"{self.tag}n{source}", "route", "add", "blackhole", f"{self.address(target)}/32")
-
-    def mend(self):
-        for source, target in self.cut_routes:
-            self.ip("-n", f"{self.tag}n{source}", "route", "del", "blackhole", f"{self.address(target)}/32")
-        self.cut_routes.clear()
+    def wait_until_ready(self):
+        self.wait_for_leader()
 
     def leader(self):
         """Who says that it leads, and is not known to be wrong; None if nobody does."""
@@ -216,9 +118,10 @@ class Cluster:
         return text
 
     def resign(self, i, to=0):
-        connection = Connection(self.client_address(i), 1)
-        connection.call(RESIGN, struct.pack("<Q", to))
-        connection.close()
+        with contextlib.suppress(Gone):
+            connection = Connection(self.client_address(i), 1)
+            connection.call(RESIGN, struct.pack("<Q", to))
+            connection.close()
 
     def wait_for_leader(self, patience=30):
         deadline = time.monotonic() + patience
@@ -250,6 +153,18 @@ class Writer:
     def __init__(self, cluster, timeout=2.0, first=0):
         self.cluster, self.timeout = cluster, timeout
         self.at, self.connection = first % cluster.count, None
+        self.members = {}  # connections for ask(): by node
+
+    def ask(self, i, operation, body, timeout=0.7):
+        """Of node `i`, whether it leads or not; what it answers. REFUSED when it cannot be reached: for reads, which may be asked twice."""
+        try:
+            if i not in self.members:
+                self.members[i] = Connection(self.cluster.client_address(i), timeout)
+            return self.members[i].call(operation, body)
+        except Gone:
+            if i in self.members:
+                self.members.pop(i).close()
+            return REFUSED, b""
 
     def call(self, operation, body):
         """The answer and its fields; Gone when it is not known whether it was done. Never asked again once it may be done."""
@@ -267,27 +182,33 @@ class Writer:
             try:
                 kind, rest = self.connection.call(operation, body)
             except Gone:
-                self.close()
+                self.forget()
                 self.at = (self.at + 1) % self.cluster.count
                 raise
             if kind != REFUSED:
                 return kind, rest
             leader = struct.unpack("<Q", read_sized(rest)[1])[0]
-            self.close()
+            self.forget()
             self.at = leader - 1 if leader else (self.at + 1) % self.cluster.count
             if time.monotonic() > deadline:
                 return kind, rest
             if not leader:
                 time.sleep(0.001)
 
-    def close(self):
+    def forget(self):
         if self.connection:
             self.connection.close()
         self.connection = None
 
+    def close(self):
+        self.forget()
+        while self.members:
+            self.members.popitem()[1].close()
+
 
 class History:
-    """Clients that write, compare-and-set and read registers, and what they saw (sim/history_file.h)."""
+    """Clients that write, compare-and-set and read registers, and what they saw (sim/history_file.h). Half of the reads go to the
+    leader, half to whichever node comes: a follower that is behind what a leader has shown would be seen."""
 
     def __init__(self, cluster, clients=8, seed=1, keys=24, per_key=120):
         self.cluster, self.clients, self.seed, self.keys, self.per_key = cluster, clients, seed, keys, per_key
@@ -338,7 +259,10 @@ class History:
             else:
                 value, said, operation, body = None, "read", GET, sized(name)
             try:
-                kind, rest = writer.call(operation, body)
+                if choice >= 0.8:
+                    kind, rest = writer.ask(rng.randrange(self.cluster.count), operation, body)
+                else:
+                    kind, rest = writer.call(operation, body)
             except Gone:
                 kind, rest = UNCERTAIN, b""
             returned = time.monotonic_ns() - self.began

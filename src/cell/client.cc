@@ -47,7 +47,7 @@ Core::Core(const Options& options, int64_t now_ns)
       tickets_(options.calls_max, options.call_bytes_max),
       watches_(options.watch_bytes_max),
       locks_(options.locks_max, requests_, watches_),
-      reads_(options),
+      reads_(options, options.drops == Options::Drops::Told ? &output_.dropped : nullptr),
       leases_(options.clock_error_ppm),
       dial_at_ns_(now_ns),
       random_(0) {

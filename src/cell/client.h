@@ -1,6 +1,8 @@
 // The client of a cell without its I/O: one session over many connections, calls, locks, watches and a coherent cache.
 #pragma once
 
+#include <algorithm>
+
 #include "cell/client_lease.h"
 #include "cell/client_locks.h"
 #include "cell/client_tickets.h"
@@ -50,10 +52,16 @@ class Core {
   void read(Tag tag, ByteView path, int64_t deadline_ns, int64_t now_ns);
   /// What read() would give now, at once: valid until the next call of another function of this; null when it is not in
   /// the cache. Allocates nothing.
-  const Copy* cached(ByteView path, int64_t now_ns) {
+  const Copy* cached(ByteView path, int64_t now_ns) { return now_ns < copies_end_ns() ? reads_.find(path) : nullptr; }
+  /// The cache's copies are what read() would give before this time, as far as is known now; 0: they are not. It rises
+  /// with keep-alives; what it falls for drops the copies, too. With Options::Drops::Told others than this core's
+  /// thread may therefore read what cached() gave: a copy that Output::dropped has not named since then, by a clock
+  /// that shows less than this time when read after looking at whether it was named. Whoever carries the output out
+  /// makes both known to them, in this order, before it sends the messages.
+  int64_t copies_end_ns() const {
     // Once the cell has closed the session no writer waits for it, which is before the reply is here.
-    const bool covered = state_ == State::Connected && !closing_ && leases_.runs(now_ns);
-    return covered && leases_.cache_runs(now_ns) ? reads_.find(path) : nullptr;
+    if (state_ != State::Connected || closing_) return 0;
+    return std::min(leases_.ends_ns(), leases_.cache_ends_ns());
   }
   /// Like command_once.
   void manage(Tag tag, Bytes request, int64_t deadline_ns, int64_t now_ns);

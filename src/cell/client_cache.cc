@@ -33,6 +33,8 @@ void Cache::drop_covered(ByteView prefix) {
 
 void Cache::clear() {
   index_.clear();
+  if (gone_)
+    for (Entry& entry : ring_) gone_->push_back(std::move(entry.path));
   ring_.clear();
   hand_ = ring_.end();
   bytes_ = 0;
@@ -42,6 +44,7 @@ Cache::Ring::iterator Cache::erase(Ring::iterator entry) {
   index_.erase(entry->path);
   bytes_ -= entry->bytes;
   if (hand_ == entry) ++hand_;
+  if (gone_) gone_->push_back(std::move(entry->path));
   return ring_.erase(entry);
 }
 

@@ -10,8 +10,10 @@ namespace hailstone::cell::client {
 
 class Cache {
  public:
-  /// Of entries; and of paths and contents with kEntryBytes for each.
-  Cache(size_t entries_max, size_t bytes_max) : entries_max_(entries_max), bytes_max_(bytes_max) {}
+  /// Of entries; and of paths and contents with kEntryBytes for each. The path of every entry that goes, for whatever
+  /// reason, is put into `gone`, unless that is null.
+  Cache(size_t entries_max, size_t bytes_max, std::vector<Bytes>* gone = nullptr)
+      : entries_max_(entries_max), bytes_max_(bytes_max), gone_(gone) {}
 
   /// Valid until something is put or dropped. Allocates nothing.
   const Copy* find(ByteView path);
@@ -39,6 +41,7 @@ class Cache {
   void evict_one();
 
   size_t entries_max_, bytes_max_;
+  std::vector<Bytes>* gone_;
   size_t bytes_ = 0;
   Ring ring_;
   Ring::iterator hand_ = ring_.end();

@@ -8,6 +8,7 @@ namespace hailstone::cell::client {
 namespace {
 
 using testing::ElementsAre;
+using testing::UnorderedElementsAre;
 
 wire::Result::Fetched fetched(const Bytes& content, uint64_t sequence = 0, wire::Epoch epoch = wire::Epoch(1)) {
   return {.revision = Revision(3), .file = File{{}, content}, .epoch = epoch, .sequence = sequence, .keep = true};
@@ -251,6 +252,78 @@ TEST(ClientCache, EachReaderHasItsOwnDeadline) {
   EXPECT_FALSE(c.verdict(patient));
   c.say(wire::Result{c.next<wire::Fetch>().call, fetched("x")});
   EXPECT_EQ(c.verdict(patient), Verdict::Done);
+}
+
+// ---- copies that other threads read ----
+
+Options told_of_drops() {
+  Options options = test_options();
+  options.drops = Options::Drops::Told;
+  options.cache_entries_max = 2;
+  return options;
+}
+
+/// What the output of one input says, before it is carried out.
+std::vector<Bytes> dropped_by(Caching& c, const std::function<void()>& input) {
+  for (const char* path : {"/a", "/b"})
+    if (!c.has(path)) c.fetch(path);
+  EXPECT_GT(c.core.copies_end_ns(), c.now_ns);
+  input();
+  return c.core.output().dropped;
+}
+
+TEST(ClientCacheLent, WhatAnInvalidateDropsIsNamedWithTheMessageThatConfirmsIt) {
+  Caching c(told_of_drops());
+  const auto invalidate = [&](uint64_t sequence, std::vector<Bytes> paths, std::vector<Bytes> prefixes) {
+    c.core.on_message(wire::Invalidate{SessionId(5), c.epoch, sequence, std::move(paths), std::move(prefixes)},
+                      c.now_ns);
+  };
+  EXPECT_THAT(dropped_by(c, [&] { invalidate(1, {"/a", "/never"}, {}); }), ElementsAre("/a"));
+  ASSERT_EQ(c.core.output().messages.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<wire::Dropped>(c.core.output().messages[0]));
+  c.drain();
+  EXPECT_THAT(dropped_by(c, [&] { invalidate(2, {}, {"/b"}); }), ElementsAre("/b"));
+  c.drain();
+  EXPECT_THAT(dropped_by(c, [&] { invalidate(9, {"/z"}, {}); }), UnorderedElementsAre("/a", "/b"));
+}
+
+TEST(ClientCacheLent, SoIsWhatLeavesItOtherwise) {
+  const std::vector<std::pair<const char*, std::function<void(Caching&)>>> ways{
+      {"lease", [](Caching& c) { c.core.on_tick(c.now_ns += 2'000 * kMs); }},
+      {"epoch",
+       [](Caching& c) { c.core.on_message(wire::Invalidate{SessionId(5), wire::Epoch(2), 1, {"/q"}, {}}, c.now_ns); }},
+      {"close", [](Caching& c) { c.core.close(c.new_tag(), kNever, c.now_ns); }},
+      {"end",
+       [](Caching& c) {
+         c.pass_ms(700);
+         c.core.on_message(wire::Lease{SessionId(5), c.next<wire::KeepAlive>().beat, c.epoch, 0, 0}, c.now_ns);
+       }},
+  };
+  for (const auto& [name, way] : ways) {
+    Caching c(told_of_drops());
+    EXPECT_THAT(dropped_by(c, [&] { way(c); }), UnorderedElementsAre("/a", "/b")) << name;
+    EXPECT_LE(c.core.copies_end_ns(), c.now_ns) << name;
+  }
+  Caching c(told_of_drops());
+  const auto third = [&] { c.core.on_message(wire::Result{c.asked("/c").call, fetched("x")}, c.now_ns); };
+  EXPECT_THAT(dropped_by(c, third), ElementsAre("/a"));
+}
+
+TEST(ClientCacheLent, TheEndRisesWithTheLease) {
+  Caching c(told_of_drops());
+  c.fetch("/a");
+  const int64_t before_ns = c.core.copies_end_ns();
+  c.pass_ms(700);
+  EXPECT_EQ(c.core.copies_end_ns(), before_ns);
+  c.answer_beat();
+  EXPECT_GT(c.core.copies_end_ns(), before_ns + 600 * kMs);
+  EXPECT_LE(c.core.copies_end_ns(), c.now_ns + 1'980 * kMs);
+}
+
+TEST(ClientCacheLent, NobodyPaysWhoDidNotAsk) {
+  Caching c;
+  EXPECT_THAT(dropped_by(c, [&] { c.core.close(c.new_tag(), kNever, c.now_ns); }), ElementsAre());
+  EXPECT_EQ(c.core.cache().entries(), 0u);
 }
 
 // ---- the store ----

@@ -12,7 +12,9 @@ namespace hailstone::cell::client {
 /// Then nobody can have completed a write to it since, for that waits for our Dropped or for the end of our lease.
 class Reads {
  public:
-  explicit Reads(const Options& options) : cache_(options.cache_entries_max, options.cache_bytes_max) {}
+  /// `dropped`: see Cache.
+  Reads(const Options& options, std::vector<Bytes>* dropped)
+      : cache_(options.cache_entries_max, options.cache_bytes_max, dropped) {}
 
   /// Whether there is a copy, not whether the lease runs.
   const Copy* find(ByteView path) { return cache_.find(path); }
@@ -22,7 +24,7 @@ class Reads {
   wire::Epoch epoch() const { return epoch_; }
   /// Newer than all before: everything is dropped, true.
   bool heard(wire::Epoch epoch);
-  /// The cache lease or the session is over: everything is dropped.
+  /// The cache lease is over, or the session, or the session is to be closed: everything is dropped.
   void lapse();
   /// Also, Invalidates are counted anew: theirs are of a session.
   void session_ended();

@@ -54,6 +54,7 @@ void Core::close(Tag tag, int64_t deadline_ns, int64_t now_ns) {
     close_request_ = requests_.add(Numbered{CloseSession{}}, Requests::Owner::Close, tag, deadline_ns);
     tickets_.open(tag, {.kind = Tickets::Ticket::Kind::Request, .deadline_ns = deadline_ns, .request = close_request_});
     closing_ = true;
+    reads_.lapse();
   }
   finish(now_ns);
 }

@@ -28,10 +28,12 @@ inline constexpr uint64_t kWindow = 32;
 struct Options {
   enum class Caching : uint8_t { Off, On };
   enum class Reopen : uint8_t { WhenAsked, AtOnce };
+  enum class Drops : uint8_t { Silent, Told };
 
   std::array<uint8_t, 16> seed{};  // random: nonces and back-off follow from it; no two clients have the same
   uint32_t lease_ms = 12'000;      // wished for
   Caching caching = Caching::Off;
+  Drops drops = Drops::Silent;           // Told: Output::dropped says which copies have left the cache
   Reopen reopen = Reopen::WhenAsked;     // after a session has expired
   uint32_t grace_ms = 45'000;            // of jeopardy, before the session is given up
   uint32_t clock_error_ppm = 10'000;     // no clock is off by more; as in the cell
@@ -113,12 +115,14 @@ using Notice = std::variant<CallEnded, SessionChanged, LockLost, WatchEvents, Wa
 /// For the driver after every input, in this order; it empties it with clear().
 struct Output {
   bool disconnect = false;                    // close the connection; nothing of it is given to the core any more
+  std::vector<Bytes> dropped;                 // Options::Drops: copies that nobody may read any more, before all below
   std::vector<wire::ClientMessage> messages;  // for the connection there is, in order
   std::vector<Notice> notices;                // for the application, in order
   bool connect = false;                       // dial the next address; then on_connected() or on_disconnected()
 
   void clear() {
     disconnect = connect = false;
+    dropped.clear();
     messages.clear();
     notices.clear();
   }

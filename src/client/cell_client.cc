@@ -152,6 +152,14 @@ void CellClient::on_link(const core::LinkChanged& change) {
   if (!change.welcome) opening_->why_not = change.error;
 }
 
+void CellClient::on_copy_dropped(ByteView path) {
+  if (dropped_listener_) dropped_listener_(path);
+}
+
+void CellClient::on_copies_end(int64_t ends_ns) {
+  if (end_listener_) end_listener_(ends_ns);
+}
+
 /// Starts a call now; to be awaited at once.
 template <class Start>
 auto CellClient::ended(Within within, Start start) {

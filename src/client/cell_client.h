@@ -85,6 +85,11 @@ class CellClient final : private Listener {
   void on_session(std::function<void(const core::SessionChanged&)> call) { session_listener_ = std::move(call); }
   void on_lock_lost(std::function<void(const cell::Sequencer&)> call) { lock_listener_ = std::move(call); }
 
+  /// For copies that other threads read: see Listener.
+  void on_copy_dropped(std::function<void(ByteView path)> call) { dropped_listener_ = std::move(call); }
+  void on_copies_end(std::function<void(int64_t ends_ns)> call) { end_listener_ = std::move(call); }
+  int64_t copies_end_ns() const { return driver_->state().copies_end_ns(); }
+
   // ---- files ----
   /// Linearizable. From memory, without waiting, where the cache has it. No file: Copy::file is empty.
   Task<Called<core::Copy>> get(Bytes path, Within within);
@@ -118,12 +123,16 @@ class CellClient final : private Listener {
   void on_session(const core::SessionChanged& change) override;
   void on_lock_lost(const core::LockLost& lost) override;
   void on_link(const core::LinkChanged& change) override;
+  void on_copy_dropped(ByteView path) override;
+  void on_copies_end(int64_t ends_ns) override;
   template <class Start>
   auto ended(Within within, Start start);
 
   asio::io_context& loop_;
   std::function<void(const core::SessionChanged&)> session_listener_;
   std::function<void(const cell::Sequencer&)> lock_listener_;
+  std::function<void(ByteView)> dropped_listener_;
+  std::function<void(int64_t)> end_listener_;
   struct Opening;
   std::shared_ptr<Opening> opening_;  // theirs, too, who wait for a session: they may wake up when this is gone
   std::unique_ptr<Driver> driver_;

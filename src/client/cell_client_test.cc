@@ -103,6 +103,34 @@ TEST_F(CellClientTest, ClosingTheSessionTakesItsFiles) {
   EXPECT_EQ(put("/here", "me").error().verdict, core::Verdict::NotDone);
 }
 
+TEST_F(CellClientTest, OtherThreadsMayReadACopyUntilAWriteThatWaitsForIt) {
+  Options options = options_for(member->address());
+  options.core.caching = core::Options::Caching::On;
+  options.core.drops = core::Options::Drops::Told;
+  connect(std::move(options));
+  int64_t ends_ns = 0;
+  bool lent = false;
+  client->on_copies_end([&](int64_t until_ns) { ends_ns = until_ns; });
+  client->on_copy_dropped([&](ByteView path) { lent &= path != "/a"; });
+  ASSERT_TRUE(run(client->open(kSoon)));
+  ASSERT_TRUE(run_until([&] {  // the first ones may come before the cache lease
+    EXPECT_EQ(content("/a"), "(none)");
+    return client->cached("/a") != nullptr;
+  }));
+  lent = true;
+  EXPECT_GT(ends_ns, 0);
+  const int64_t first_ns = ends_ns;
+  ASSERT_TRUE(run_until([&] { return ends_ns > first_ns; }));  // kept up
+
+  const auto writer = CellClient::make(loop, options_for(member->address()), logger).value();
+  ASSERT_TRUE(run(writer->open(kSoon)));
+  ASSERT_TRUE(run(writer->put("/a", "new", {}, kSoon)));
+  EXPECT_FALSE(lent);
+  EXPECT_EQ(content("/a"), "new");
+  client->stop();
+  EXPECT_EQ(ends_ns, 0);
+}
+
 TEST_F(CellClientTest, ASessionOutlivesItsConnections) {
   connect_and_open();
   const cell::SessionId session = client->session();

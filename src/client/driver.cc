@@ -98,6 +98,7 @@ void Driver::stop() {
   if (std::exchange(stopped_, true)) return;
   if (streams_ != nullptr) streams_->stop();
   timer_.cancel();
+  tell_copies_end(0);
   // The core knows which of them may have been done.
   const int64_t now_ns = clock_.monotonic_ns();
   std::vector<core::Tag> tags;
@@ -122,12 +123,18 @@ void Driver::work() {
   std::swap(core_.output(), output_);
   if (output_.disconnect && stream_)
     streams_->close(std::exchange(stream_, {}), net::Streams::Close::Now, {Code::Cancelled, "left"});
+  for (const Bytes& path : output_.dropped) listener_.on_copy_dropped(path);
+  tell_copies_end(core_.copies_end_ns());
   for (const auto& message : output_.messages) streams_->send(stream_, cell::wire::kClientChannel, encode(message));
   for (core::Notice& notice : output_.notices) notices_.push_back(std::move(notice));
   const bool connect = output_.connect;
   output_.clear();
   if (connect) dial();
   arm();
+}
+
+void Driver::tell_copies_end(int64_t ends_ns) {
+  if (std::exchange(told_copies_end_ns_, ends_ns) != ends_ns) listener_.on_copies_end(ends_ns);
 }
 
 void Driver::work_from_call() {

@@ -35,6 +35,12 @@ class Listener {
   virtual void on_session(const core::SessionChanged& change) = 0;
   virtual void on_lock_lost(const core::LockLost& lost) = 0;
   virtual void on_link(const core::LinkChanged& change) = 0;
+  /// Both for who lets other threads read copies, see core::Core::copies_end_ns(). They are told at once, also from
+  /// within a call: they must not call the client. Nothing is sent before they return.
+  /// With core::Options::Drops::Told: this copy must not be read any more.
+  virtual void on_copy_dropped(ByteView /*path*/) {}
+  /// Copies that are not dropped may be read until then, by the clock of Clock::monotonic_ns(); 0: not at all.
+  virtual void on_copies_end(int64_t /*ends_ns*/) {}
 };
 
 /// All on the loop's thread. Callbacks come from the loop, never from within a call, but stop()'s.
@@ -84,6 +90,7 @@ class Driver final : public net::StreamReceiver {
   void on_closed(net::StreamId stream, const Error& reason) override;
 
   void work();
+  void tell_copies_end(int64_t ends_ns);
   void work_from_call();
   void work_from_loop() {
     work();
@@ -120,6 +127,7 @@ class Driver final : public net::StreamReceiver {
   std::string connecting_to_;
   net::Timer timer_;
   int64_t armed_ns_ = core::kNever;
+  int64_t told_copies_end_ns_ = 0;
   std::deque<core::Notice> notices_;
   bool delivering_ = false, posted_ = false, stopped_ = false;
   uint64_t last_tag_ = 0, last_watch_ = 0;

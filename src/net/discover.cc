@@ -23,29 +23,6 @@ constexpr std::string_view kSrvPrefix = "srv:";
 constexpr size_t kMembersMax = 64;
 constexpr size_t kSrvFixedBytes = 6;  // priority, weight, port
 
-Result<HostPort> parse_host_port(ByteView text) {
-  const auto refuse = [&](const char* what) {
-    return fail(Code::Invalid, fmt::format("address '{}': {}: write host:port", printable(text), what));
-  };
-  const size_t colon = text.rfind(':');
-  if (colon == ByteView::npos) return refuse("no port");
-  ByteView host = text.substr(0, colon);
-  const ByteView digits = text.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']')) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.contains(':')) {
-    return refuse("an IPv6 address goes in brackets");
-  }
-  if (host.empty() || host.size() > NS_MAXDNAME) return refuse("no host");
-  if (std::ranges::any_of(host, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '[' || c == '/'; }))
-    return refuse("no host has such a name");
-  HostPort out{std::string(host)};
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
-  if (error != std::errc() || end != digits.data() + digits.size() || out.port == 0)
-    return refuse("no port 1 to 65535");
-  return out;
-}
-
 /// A resolver's state of libc, ours alone.
 class Resolver {
  public:
@@ -101,6 +78,29 @@ Result<SrvRecord> read_record(const ns_msg& message, const ns_rr& record) {
 
 std::string to_string(const HostPort& at) {
   return at.host.contains(':') ? fmt::format("[{}]:{}", at.host, at.port) : fmt::format("{}:{}", at.host, at.port);
+}
+
+Result<HostPort> parse_host_port(ByteView text) {
+  const auto refuse = [&](const char* what) {
+    return fail(Code::Invalid, fmt::format("address '{}': {}: write host:port", printable(text), what));
+  };
+  const size_t colon = text.rfind(':');
+  if (colon == ByteView::npos) return refuse("no port");
+  ByteView host = text.substr(0, colon);
+  const ByteView digits = text.substr(colon + 1);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.contains(':')) {
+    return refuse("an IPv6 address goes in brackets");
+  }
+  if (host.empty() || host.size() > NS_MAXDNAME) return refuse("no host");
+  if (std::ranges::any_of(host, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '[' || c == '/'; }))
+    return refuse("no host has such a name");
+  HostPort out{std::string(host)};
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+  if (error != std::errc() || end != digits.data() + digits.size() || out.port == 0)
+    return refuse("no port 1 to 65535");
+  return out;
 }
 
 Result<CellAddress> CellAddress::parse(ByteView text) {

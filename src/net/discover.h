@@ -21,6 +21,8 @@ struct HostPort {
 };
 /// "host:port", "[2001:db8::1]:port".
 std::string to_string(const HostPort& at);
+/// Of the same form; Invalid, naming what is wrong.
+Result<HostPort> parse_host_port(ByteView text);
 
 /// How a cell is named: one or more "host:port" separated by commas, or "srv:DOMAIN": what
 /// `_hailstone._tcp.DOMAIN` lists.

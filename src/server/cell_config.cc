@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "net/discover.h"
+
 namespace hailstone::server {
 namespace {
 
@@ -16,20 +18,13 @@ bool parse_number(std::string_view text, T& out) {
 
 }  // namespace
 
-Result<net::PeerAddress> parse_address(const std::string& text) {
-  net::PeerAddress out;
-  const size_t colon = text.rfind(':');
-  if (colon == text.npos || colon == 0 || !parse_number(std::string_view(text).substr(colon + 1), out.port) ||
-      out.port == 0)
-    return fail(Code::Invalid, fmt::format("'{}': write HOST:PORT", printable(text)));
-  out.host = text.substr(0, colon);
-  if (out.host.starts_with('[') && out.host.ends_with(']')) out.host = out.host.substr(1, out.host.size() - 2);
-  return out;
+Result<net::PeerAddress> parse_address(ByteView text) {
+  TRY(net::HostPort at, net::parse_host_port(text));
+  return net::PeerAddress{.id = {}, .host = std::move(at.host), .port = at.port};
 }
 
 std::string format_address(const net::PeerAddress& address) {
-  const bool v6 = address.host.find(':') != address.host.npos;
-  return v6 ? fmt::format("[{}]:{}", address.host, address.port) : fmt::format("{}:{}", address.host, address.port);
+  return to_string(net::HostPort{address.host, address.port});
 }
 
 Result<std::vector<net::PeerAddress>> CellConfig::founders() const {
@@ -39,7 +34,7 @@ Result<std::vector<net::PeerAddress>> CellConfig::founders() const {
     uint64_t number = 0;
     if (equals == member.npos || !parse_number(std::string_view(member).substr(0, equals), number) || number == 0)
       return fail(Code::Invalid, fmt::format("cell.members: '{}': write ID=HOST:PORT", member));
-    TRY(net::PeerAddress peer, parse_address(member.substr(equals + 1)));
+    TRY(net::PeerAddress peer, parse_address(ByteView(member).substr(equals + 1)));
     peer.id = net::NodeId(number);
     out.push_back(std::move(peer));
   }

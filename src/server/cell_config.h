@@ -38,8 +38,8 @@ struct CellConfig {
   bool supervised() const { return join || members.size() > 1; }
 };
 
-/// "HOST:PORT", the host perhaps in brackets. Invalid otherwise.
-Result<net::PeerAddress> parse_address(const std::string& text);
+/// As net::parse_host_port() and net::to_string(); of no id.
+Result<net::PeerAddress> parse_address(ByteView text);
 std::string format_address(const net::PeerAddress& address);
 
 }  // namespace hailstone::server

@@ -314,7 +314,8 @@ TEST(CellConfig, MembersAreCheckedByName) {
   EXPECT_EQ(config.validate().error().message, "cell.members: this node's id, 3, is not among them");
   config.join = true;
   EXPECT_TRUE(config.validate());
-  for (const char* wrong : {"", "1", "1=", "x=a:1", "0=a:1", "1=a:", "1=a:0", "1=:1", "1=a:70000"}) {
+  for (const char* wrong :
+       {"", "1", "1=", "x=a:1", "0=a:1", "1=a:", "1=a:0", "1=:1", "1=a:70000", "1=::1:8083", "1=a b:1"}) {
     config.members = {wrong};
     EXPECT_FALSE(config.validate()) << wrong;
   }

@@ -151,9 +151,10 @@ TEST_F(FlipperTest, RacingFlipsAllCountOnce) {
 TEST_F(FlipperTest, OnesOwnFlipIsKnownWhenItsAnswerIsLost) {
   for (uint64_t release = 1; release <= 3; ++release) {
     ASSERT_EQ(held(), release - 1);
-    cell.set_silent(true);
+    cell.silence_when_done();
     auto flipping = std::async([&] { return node.flip({expecting(release - 1, to(release))}); });
-    // The session ends here, not in the cell: what became of the transaction nobody says.
+    while (!cell.silent()) std::this_thread::yield();
+    // It is done. The session ends here, not in the cell: what became of the transaction nobody says.
     EXPECT_FALSE(node.thread.wait(node.client->close({200})));
     if (release == 2) cell.new_master();
     cell.set_silent(false);

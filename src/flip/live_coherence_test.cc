@@ -51,6 +51,17 @@ class LiveCoherence : public testing::Test {
     ASSERT_TRUE(done) << done.error().message;
     judge.raise(done->at(0).flip.sequence);
   }
+  /// From now on the node's client thread is held up between any two things that it does, for as long as a flip takes
+  /// that does not wait for it.
+  void stutter(TestNode& node) {
+    net::asio::post(node.thread.loop, [this, &node] {
+      const auto began = std::chrono::steady_clock::now();
+      const uint64_t known = judge.known();
+      while (judge.known() == known && std::chrono::steady_clock::now() - began < std::chrono::milliseconds(5))
+        std::this_thread::yield();
+      if (!stop) stutter(node);
+    });
+  }
   enum class Reader : uint8_t { Asks, MemoryOnly };
   void read(TestNode& node, Reader kind) {
     readers.emplace_back([this, &node, kind] {
@@ -99,6 +110,17 @@ TEST_F(LiveCoherence, OfManyFlips) {
   for (int i = 0; i < 300; ++i) {
     flip();
     if (i % 10 == 0) settle();
+  }
+}
+
+TEST_F(LiveCoherence, WhenTheThreadOfAClientIsSlow) {
+  settle();
+  read(*nodes[0], Reader::MemoryOnly);
+  read(*nodes[1], Reader::Asks);
+  stutter(*nodes[0]);
+  for (int i = 0; i < 30; ++i) {
+    flip();
+    settle();
   }
 }
 

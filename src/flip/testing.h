@@ -61,7 +61,13 @@ class TestCell {
     thread_.run([this] { member_->expire(cell::SessionId(UINT32_MAX)); });  // nobody's
   }
   void set_silent(bool silent) {
-    thread_.run([this, silent] { member_->silent = silent; });
+    thread_.run([this, silent] { member_->silent = silent, member_->silent_when_done = false; });
+  }
+  void silence_when_done() {
+    thread_.run([this] { member_->silent_when_done = true; });
+  }
+  bool silent() {
+    return thread_.run([this] { return member_->silent; });
   }
 
  private:

@@ -89,6 +89,7 @@ class CellClient final : private Listener {
   void on_copy_dropped(std::function<void(ByteView path)> call) { dropped_listener_ = std::move(call); }
   void on_copies_end(std::function<void(int64_t ends_ns)> call) { end_listener_ = std::move(call); }
   int64_t copies_end_ns() const { return driver_->state().copies_end_ns(); }
+  const Options& options() const { return driver_->options(); }
 
   // ---- files ----
   /// Linearizable. From memory, without waiting, where the cache has it. No file: Copy::file is empty.

@@ -74,6 +74,7 @@ class Driver final : public net::StreamReceiver {
   void taken(core::WatchTag tag, size_t bytes);
 
   const core::Core& state() const { return core_; }
+  const Options& options() const { return options_; }
   /// See Core::cached: at once, and valid until anything else is called or the loop goes on.
   const core::Copy* cached(ByteView path) { return core_.cached(path, clock_.monotonic_ns()); }
 

@@ -49,7 +49,8 @@ class TestMember final : public net::StreamReceiver {
     work();
   }
 
-  bool silent = false;  // takes everything, does it, and says nothing
+  bool silent = false;            // takes everything, does it, and says nothing
+  bool silent_when_done = false;  // silent as soon as it has done something
   uint64_t messages = 0, connections = 0;
   std::multiset<Bytes> seen;  // principals
 
@@ -133,6 +134,7 @@ class TestMember final : public net::StreamReceiver {
     for (auto& each : out.messages) front_.receive(now(), kSelf, std::move(each.message), front_out_);
     for (auto& each : out.proposals) {
       const Bytes reply = apply(each.command);
+      silent |= silent_when_done;
       CHECK(master_->outcome(now(), each.tag, reply, view(), master_out_).has_value());
       CHECK(front_.applied(now(), *database_, front_out_).has_value());
     }

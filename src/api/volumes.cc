@@ -108,7 +108,7 @@ Outcome delete_volume(Context& context, const Call& call) {
   // A clone or publish under way may share what is only named here.
   std::unique_lock<std::mutex> lock;
   if (const auto v = context.repository().volume(name)) lock = context.repository().lock_volume((*v)->record.id);
-  TRY_DO(context.repository().submit(call.caller, volume::DeleteVolume{name}));
+  TRY_DO(context.services.publisher.delete_volume(call.caller, volume::DeleteVolume{name}, name));
   return Answer{204, nullptr};
 }
 

@@ -10,7 +10,8 @@ namespace hailstone::depot {
 namespace {
 
 constexpr size_t kSpareSlots = 64;
-constexpr size_t kSearchIndexes = 4;  // open at once in a thread: up to 4 MiB each
+constexpr int64_t kChannelWaitNs = 3'000'000'000;  // longer than a lease: whoever is cut off is out by then
+constexpr size_t kSearchIndexes = 4;               // open at once in a thread: up to 4 MiB each
 
 std::optional<uint64_t> parse_number(std::string_view text) {
   uint64_t value = 0;
@@ -39,13 +40,16 @@ void drop_body(http::Response& response) {
 }  // namespace
 
 Depot::Depot(volume::Repository& repository, chunk::ExtentCache& extents, const Authorizer& authorizer,
-             http::BlockingPool& pool, const Options& options)
+             http::BlockingPool& pool, const Options& options, flip::LiveChannels* channels, net::NodeId self)
     : repository_(repository),
       authorizer_(authorizer),
       pool_(pool),
       options_(options),
       store_{repository.nodes(), repository.chunks()},
       states_(repository.published()),
+      channels_(channels),
+      self_(self),
+      live_(channels ? channels->make_cache() : nullptr),
       releases_(repository, options.release_records),
       answers_(extents, pool, options_),
       hot_(options.hot_bytes),
@@ -58,35 +62,104 @@ Depot::~Depot() = default;
 
 http::Response Depot::error(const Error& error) const { return error_response(error, options_.retry_after_seconds); }
 
-std::shared_ptr<Depot::Slot> Depot::slot_of(ByteView name) {
-  if (const auto it = slots_.find(name); it != slots_.end()) return it->second;
-  if (slots_.size() > 2 * states_.get()->volumes->size() + kSpareSlots) {  // most are of volumes that are no more
+std::shared_ptr<Depot::Slot> Depot::slot_of(ByteView name, const Bytes& channel) {
+  const std::pair<Bytes, Bytes> key(name, channel);
+  if (const auto it = slots_.find(key); it != slots_.end()) return it->second;
+  // Most of so many are of volumes and channels that are no more, or never were.
+  if (slots_.size() > 4 * states_.get()->volumes->size() + kSpareSlots) {
     hot_.clear();
     missing_.clear();
     slots_.clear();
   }
   auto slot = std::make_shared<Slot>();
   slot->name = name;
-  slots_.emplace(Bytes(name), slot);
+  slot->channel = channel;
+  slots_.emplace(key, slot);
   return slot;
 }
 
-void Depot::confirm(Slot& slot) {
+bool Depot::confirm(Slot& slot) {
   // The version is read first: the state taken after it is that one or a newer one.
   const uint64_t version = repository_.published().version();
-  if (slot.checked == version && slot.generation != 0) return;
+  const bool moved = slot.checked != version || slot.generation == 0;
+  if (!slot.channel.empty()) {
+    const flip::LivePtr& live = live_->get(slot.name, slot.channel);
+    if (!live) return false;
+    if (live == slot.live && !moved) return true;
+    auto raw = states_.get()->find(slot.name);
+    if (live != slot.live || raw != slot.raw || slot.generation == 0) {
+      if (!raw) return false;
+      auto shown = flip::shown_volume(raw, slot.channel, *live, self_);
+      if (shown.fit != flip::Fit::Shown) return false;
+      slot.raw = std::move(raw);
+      slot.live = live;
+      slot.seen = std::move(shown.volume);
+      ++slot.generation;
+    }
+    slot.checked = version;
+    return true;
+  }
+  if (!moved) return true;
   auto now = states_.get()->find(slot.name);
   if (now != slot.seen || slot.generation == 0) {
     slot.seen = std::move(now);
     ++slot.generation;
   }
   slot.checked = version;
+  return true;
+}
+
+http::Task<Result<void>> Depot::settle(Bytes volume) {
+  co_return co_await http::await_callback<Result<void>>(
+      [this, volume = std::move(volume)](auto done) { repository_.settle(volume, std::move(done)); });
+}
+
+http::Task<Result<std::shared_ptr<const volume::Volume>>> Depot::open_volume(Ask& ask) {
+  using Opened = Result<std::shared_ptr<const volume::Volume>>;
+  const Selector& selector = ask.path.selector;
+  Bytes channel;
+  if (channels_ && selector.kind == Selector::Kind::None) channel = kDefaultChannel;
+  if (channels_ && selector.kind == Selector::Kind::Name) channel = selector.text;
+  for (bool settled = false;;) {
+    const bool current = repository_.settled(ask.path.volume);
+    ask.state = states_.get();
+    const bool there = ask.state->find(ask.path.volume) != nullptr;
+    if (there) {
+      ask.slot = slot_of(ask.path.volume, channel);
+      if (confirm(*ask.slot) && ask.slot->seen) co_return Opened(ask.slot->seen);
+      if (!channel.empty() && !live_->get(ask.path.volume, channel)) {
+        const int64_t deadline = repository_.clock().monotonic_ns() + kChannelWaitNs;
+        auto live = co_await http::await_callback<Result<flip::LivePtr>>(
+            [this, volume = ask.path.volume, channel, deadline](auto done) {
+              channels_->resolve(volume, channel, deadline, std::move(done));
+            });
+        if (!live) co_return Opened(std::unexpect, std::move(live).error());
+        auto raw = states_.get()->find(ask.path.volume);
+        if (raw) {
+          // Answers are remembered only under what the thread's cache confirms; this one is for this request.
+          auto shown = flip::shown_volume(std::move(raw), channel, **live, self_);
+          if (shown.fit == flip::Fit::Shown) {
+            ask.slot = std::make_shared<Slot>();
+            co_return Opened(std::move(shown.volume));
+          }
+        }
+      }
+    }
+    if (settled || (current && !there)) {
+      if (!there) co_return fail(Code::NotFound, fmt::format("no volume '{}'", printable(ask.path.volume)));
+      co_return fail(Code::Unavailable, fmt::format("this node has yet to learn of '{}@{}' what others show",
+                                                    printable(ask.path.volume), printable(channel)));
+    }
+    auto done = co_await settle(ask.path.volume);
+    if (!done) co_return Opened(std::unexpect, Error{Code::Unavailable, std::move(done).error().message});
+    settled = true;
+  }
 }
 
 FilePtr Depot::hot_file(const http::Request& request, const Facts& facts, UnixMicros now) {
   Hot* hot = hot_.find(request.head.path);
   if (!hot) return nullptr;
-  confirm(*hot->slot);
+  if (!confirm(*hot->slot)) return nullptr;
   if (hot->generation != hot->slot->generation || hot->valid_until <= now) return nullptr;
   if (!request.head.query.empty() || facts.release_at_least) {
     const auto least = least_release(request.head, facts);
@@ -125,17 +198,23 @@ http::Task<http::Response> Depot::route(const http::Request& request, const Fact
   if (!path) co_return error(path.error());
   Ask ask{request, facts, now, states_.get(), *std::move(path), {}, nullptr, 0};
   if (ask.path.kind == Path::Kind::Root) co_return co_await serve_volumes(ask);
-  std::shared_ptr<const volume::Volume> volume;
-  if (ask.state->find(ask.path.volume)) {
-    ask.slot = slot_of(ask.path.volume);
-    confirm(*ask.slot);
-    ask.generation = ask.slot->generation;
-    volume = ask.slot->seen;
-  }
-  if (!volume) co_return error({Code::NotFound, fmt::format("no volume '{}'", printable(ask.path.volume))});
+  auto opened = co_await open_volume(ask);
+  if (!opened) co_return error(opened.error());
+  auto volume = *std::move(opened);
+  ask.generation = ask.slot->generation;
   if (auto refused = refuse_access(ask, *volume)) co_return *std::move(refused);
   if (ask.path.selector.kind == Selector::Kind::Time) co_return redirect_to_time(ask, *volume);
   auto view = open_view(releases_, volume, ask.path.selector);
+  if (!view && view.error().code == Code::NotFound && !repository_.settled(volume->record.name)) {
+    // Made through another node a moment ago, perhaps.
+    if (auto settled = co_await settle(volume->record.name); !settled)
+      co_return error({Code::Unavailable, std::move(settled).error().message});
+    opened = co_await open_volume(ask);
+    if (!opened) co_return error(opened.error());
+    volume = *std::move(opened);
+    ask.generation = ask.slot->generation;
+    view = open_view(releases_, volume, ask.path.selector);
+  }
   if (!view) co_return no_view(ask, *volume, view.error());
   ask.view = *std::move(view);
   if (auto refused = refuse_stale(ask)) co_return *std::move(refused);

@@ -15,6 +15,8 @@
 #include "depot/options.h"
 #include "depot/resolve.h"
 #include "depot/view.h"
+#include "flip/live.h"
+#include "flip/shown.h"
 #include "http/message.h"
 #include "http/offload.h"
 #include "publish/search.h"
@@ -27,20 +29,25 @@ namespace hailstone::depot {
 class Depot final : public http::Handler {
  public:
   /// All that is referred to outlives it; `options` are valid.
+  /// `channels`: what all nodes show of channels; null: what this node's state says, which then nobody else serves.
   Depot(volume::Repository& repository, chunk::ExtentCache& extents, const Authorizer& authorizer,
-        http::BlockingPool& pool, const Options& options);
+        http::BlockingPool& pool, const Options& options, flip::LiveChannels* channels = nullptr,
+        net::NodeId self = net::NodeId());
   ~Depot() override;
 
   http::Task<http::Response> handle(http::Request request) override;
 
  private:
-  // A volume as this thread last saw it. The generation rises whenever it is another one; answers made under an older
-  // generation are looked up again.
+  // A volume as this thread last saw it, with one of its channels as all nodes show it. The generation rises whenever
+  // it is another one; answers made under an older generation are looked up again.
   struct Slot {
     Bytes name;
+    Bytes channel;  // empty: of requests that name a release
     std::shared_ptr<const volume::Volume> seen;
     uint64_t generation = 0;
-    uint64_t checked = 0;  // version of the published state in which `seen` was confirmed
+    uint64_t checked = 0;                       // version of the published state in which `seen` was confirmed
+    std::shared_ptr<const volume::Volume> raw;  // and the volume there
+    flip::LivePtr live;                         // that `seen` shows
   };
   // An answer for a path as sent by clients. Trees are immutable and named by their root, so a file answered once stays
   // right while the volume's record (channels, settings, tags) is the same object and `valid_until` is not reached.
@@ -79,8 +86,13 @@ class Depot final : public http::Handler {
     bool pinned_by_cookie = false;
   };
 
-  std::shared_ptr<Slot> slot_of(ByteView name);
-  void confirm(Slot& slot);
+  std::shared_ptr<Slot> slot_of(ByteView name, const Bytes& channel);
+  /// False: whether it is still so has to be asked of others.
+  bool confirm(Slot& slot);
+  /// The volume with the channel asked for as it is shown everywhere, now in ask.slot. NotFound: there is none, for
+  /// certain. Unavailable: this node cannot know in time.
+  http::Task<Result<std::shared_ptr<const volume::Volume>>> open_volume(Ask& ask);
+  http::Task<Result<void>> settle(Bytes volume);
   Access access_to(const volume::Volume& volume, const volume::State& state, const Facts& facts) const;
   FilePtr hot_file(const http::Request& request, const Facts& facts, UnixMicros now);
 
@@ -124,7 +136,10 @@ class Depot final : public http::Handler {
   const Options options_;
   Store store_;
   volume::StateCache states_;
-  std::map<Bytes, std::shared_ptr<Slot>, std::less<>> slots_;
+  flip::LiveChannels* const channels_;
+  const net::NodeId self_;
+  std::shared_ptr<flip::LiveCache> live_;
+  std::map<std::pair<Bytes, Bytes>, std::shared_ptr<Slot>, std::less<>> slots_;  // by volume and channel
   Releases releases_;
   Answers answers_;
   Lru<Hot> hot_;          // by path as sent

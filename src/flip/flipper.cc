@@ -187,6 +187,46 @@ Task<Result<std::vector<Flipped>>> Flipper::flip(std::vector<Change> changes, st
   co_return given_up(why);
 }
 
+Task<Result<void>> Flipper::show(std::vector<Showing> channels, std::vector<net::NodeId> excluded, Within within) {
+  const int64_t deadline_ns = clock_.monotonic_ns() + within.ms * kNsPerMs;
+  std::ranges::sort(excluded);
+  const auto repeated = std::ranges::unique(excluded);
+  excluded.erase(repeated.begin(), repeated.end());
+  for (const Showing& each : channels) {
+    CO_TRY_DO(validate_channel(each.volume, each.channel));
+    if (each.flips.empty()) co_return fail(Code::Invalid, fmt::format("{}@{}: no flip", each.volume, each.channel));
+  }
+  Error why{Code::Unavailable, "the time was over"};
+  while (clock_.monotonic_ns() < deadline_ns) {
+    cell::Txn txn;
+    for (const Showing& each : channels) {
+      const Bytes path = channel_path(each.volume, each.channel);
+      CO_TRY(const ChannelState state, co_await read_path(path, deadline_ns));
+      if (state.file && younger(state.file->volume, each.id))
+        co_return fail(Code::Conflict, fmt::format("channel {}@{}: volume id {} is no more, it is {} now", each.volume,
+                                                   each.channel, each.id.value, state.file->volume.value));
+      const ChannelFile* file = own_file(state, each.id);
+      if (file != nullptr && file->current().sequence >= each.flips.back().sequence) continue;
+      ChannelFile next{.volume = each.id, .flips = {}, .excluded = excluded};
+      for (size_t i = each.flips.size() - std::min(each.flips.size(), kFlipsKept); i < each.flips.size(); ++i)
+        next.flips.push_back({each.flips[i], {}});
+      compare(txn, path, state);
+      txn.then_operations.emplace_back(cell::Put{path, next.encode()});
+    }
+    if (txn.then_operations.empty()) co_return Result<void>();
+    const auto reply = co_await client_.txn(std::move(txn), left(deadline_ns));
+    if (reply && reply->branch == cell::TxnReply::Branch::Then) co_return Result<void>();
+    if (reply) continue;  // others were faster: they may have shown it, or more
+    why = reply.error().error;
+    if (reply.error().verdict == Verdict::Refused)
+      co_return std::unexpected(unanswered(reply.error(), "nothing was shown"));
+    net::Timer pause(co_await net::asio::this_coro::executor);
+    pause.expires_after(kPause);
+    co_await pause.async_wait(net::asio::as_tuple(net::asio::deferred));
+  }
+  co_return fail(Code::Timeout, fmt::format("the flip may not be shown yet: {}", why.message));
+}
+
 Task<Result<void>> Flipper::remove_volume(Bytes volume, Within within) {
   CO_TRY_DO(volume::validate_volume_name(volume));
   const int64_t deadline_ns = clock_.monotonic_ns() + within.ms * kNsPerMs;
@@ -237,6 +277,9 @@ Result<T> BlockingFlipper::wait(Task<Result<T>> task) {
 Result<std::vector<Flipped>> BlockingFlipper::flip(std::vector<Change> changes, std::vector<net::NodeId> excluded,
                                                    Within within) {
   return wait(flipper_.flip(std::move(changes), std::move(excluded), within));
+}
+Result<void> BlockingFlipper::show(std::vector<Showing> channels, std::vector<net::NodeId> excluded, Within within) {
+  return wait(flipper_.show(std::move(channels), std::move(excluded), within));
 }
 Result<void> BlockingFlipper::remove_volume(Bytes volume, Within within) {
   return wait(flipper_.remove_volume(std::move(volume), within));

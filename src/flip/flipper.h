@@ -26,6 +26,14 @@ struct Change {
   uint64_t recorded = 0;
 };
 
+/// A channel's newest flips, as its volume's group decided them.
+struct Showing {
+  Bytes volume;
+  VolumeId id;
+  Bytes channel;
+  std::vector<volume::Flip> flips;  // oldest first, without gaps, at least one; the newest kFlipsKept count
+};
+
 struct Flipped {
   volume::Flip flip;
   std::optional<volume::Flip> before;  // what was in force, unless there was nothing or it has left the file
@@ -56,6 +64,11 @@ class Flipper {
   /// `excluded`: nodes that may lack what is flipped to, in any order.
   Task<Result<std::vector<Flipped>>> flip(std::vector<Change> changes, std::vector<net::NodeId> excluded,
                                           Within within);
+  /// Has readers see flips that were decided elsewhere: all channels in one transaction. What a channel shows already,
+  /// or is past, is left as it is: so it may be repeated, by anybody. `excluded` as for flip(). Conflict: the id is of
+  /// a volume that is no more. Unavailable, Timeout: it may have been done; try again. Invalid: names, or what flips
+  /// are.
+  Task<Result<void>> show(std::vector<Showing> channels, std::vector<net::NodeId> excluded, Within within);
   /// All channel files of a volume. There need not be any.
   Task<Result<void>> remove_volume(Bytes volume, Within within);
   /// Linearizable. Unavailable: nobody answered.
@@ -78,6 +91,7 @@ class BlockingFlipper {
   BlockingFlipper(net::asio::io_context& loop, Flipper& flipper) : loop_(loop), flipper_(flipper) {}
 
   Result<std::vector<Flipped>> flip(std::vector<Change> changes, std::vector<net::NodeId> excluded, Within within);
+  Result<void> show(std::vector<Showing> channels, std::vector<net::NodeId> excluded, Within within);
   Result<void> remove_volume(Bytes volume, Within within);
   Result<ChannelState> read(Bytes volume, Bytes channel, Within within);
   Result<std::vector<std::pair<Bytes, ChannelState>>> list(Bytes volume, Within within);

@@ -4,6 +4,8 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 
 #include "publish/changes.h"
 #include "publish/derived.h"
@@ -59,8 +61,92 @@ struct Publisher::Prepared {
   Commit::NewRelease commit() const { return {volume->record.name, record, draft, draft_active, head_from, head_to}; }
 };
 
-Publisher::Publisher(volume::Repository& repository, const SigningKey& key, PublisherOptions options, Logger& logger)
-    : repository_(repository), key_(key), options_(std::move(options)), logger_(logger) {}
+Publisher::Publisher(volume::Repository& repository, const SigningKey& key, PublisherOptions options, Logger& logger,
+                     Rollout* rollout)
+    : repository_(repository), key_(key), options_(std::move(options)), logger_(logger), rollout_(rollout) {}
+
+// One command where all volumes are of one group. Else one for each group, in order: nothing is shown before all are
+// done, and flips of those that were done are taken back when a later one is refused.
+Result<volume::Reply> Publisher::commit(const volume::Caller& caller, Commit commit) {
+  std::map<const replica::Group*, Commit> parts;
+  const auto part = [&](const Bytes& name) -> Commit& { return parts[repository_.shard(name).group]; };
+  for (auto& release : commit.releases) part(release.volume).releases.push_back(release);
+  for (auto& flip : commit.flips) part(flip.volume).flips.push_back(flip);
+  if (parts.size() <= 1) return repository_.submit(caller, std::move(commit));
+  volume::Reply all;
+  std::map<Bytes, ReleaseNumber> made;
+  std::vector<Commit::ChannelChange> done;
+  for (auto& [group, one] : parts) {
+    std::vector<Commit::ChannelChange> back;
+    for (const auto& flip : one.flips) {
+      TRY(const auto v, repository_.volume(flip.volume));
+      const volume::Flip* at = v->channel(flip.channel);
+      back.push_back({flip.volume, flip.channel, at ? at->release : ReleaseNumber(), flip.release});
+    }
+    const auto releases = one.releases;
+    auto reply = repository_.submit(caller, std::move(one));
+    if (!reply) {
+      for (auto& change : done) {
+        Commit undo;
+        undo.flips.push_back(change);
+        if (auto undone = repository_.submit({caller.name, {}}, std::move(undo)); !undone)
+          logger_.warn("flip not taken back", {{"volume", change.volume}, {"error", undone.error().message}});
+      }
+      return reply;
+    }
+    for (size_t i = 0; i < releases.size(); ++i) made[releases[i].volume] = reply->releases.at(i);
+    std::ranges::move(back, std::back_inserter(done));
+    all.slot = reply->slot;
+    all.time = reply->time;
+  }
+  for (const auto& release : commit.releases) all.releases.push_back(made.at(release.volume));
+  return all;
+}
+
+// What a commit gave that was made earlier under the same idempotency key; nothing unless all groups have done theirs.
+Result<std::optional<volume::Reply>> Publisher::earlier_commit(const volume::Caller& caller,
+                                                               const std::vector<Bytes>& volumes) const {
+  volume::Reply all;
+  std::map<const replica::Group*, std::pair<volume::Reply, size_t>> replies;
+  for (const Bytes& name : volumes) {
+    const replica::Group* group = repository_.shard(name).group;
+    auto known = replies.find(group);
+    if (known == replies.end()) {
+      Commit probe;
+      probe.flips.push_back({name, {}, {}, {}});
+      TRY(auto reply, repository_.earlier_reply(caller, probe));
+      if (!reply) return std::optional<volume::Reply>();
+      known = replies.emplace(group, std::pair(*std::move(reply), size_t{0})).first;
+    }
+    auto& [reply, taken] = known->second;
+    if (taken < reply.releases.size()) all.releases.push_back(reply.releases[taken++]);
+  }
+  return std::optional<volume::Reply>(std::move(all));
+}
+
+Result<void> Publisher::show(std::vector<Channel> channels) {
+  if (!rollout_) return {};
+  std::ranges::sort(channels);
+  channels.erase(std::ranges::unique(channels).begin(), channels.end());
+  auto shown = rollout_->show(channels);
+  if (!shown)
+    return std::unexpected(std::move(shown).error().within(
+        fmt::format("'{}' is decided but may not be shown everywhere yet: the same request again shows it",
+                    channels.front().volume)));
+  if (!shown->excluded.empty())
+    logger_.warn("shown without some nodes", {{"volume", channels.front().volume},
+                                              {"nodes", static_cast<uint64_t>(shown->excluded.size())},
+                                              {"first", shown->excluded.front()}});
+  return {};
+}
+
+Result<void> Publisher::delete_volume(const volume::Caller& caller, volume::Body command, const Bytes& name) {
+  TRY_DO(repository_.submit(caller, std::move(command)));
+  if (rollout_)
+    if (auto forgotten = rollout_->forget(name); !forgotten)
+      logger_.warn("channels of a deleted volume left", {{"volume", name}, {"error", forgotten.error().message}});
+  return {};
+}
 
 Result<void> Publisher::sign(ReleaseRecord& record) const {
   record.key_id = key_.public_key().hex().substr(0, 16);
@@ -201,10 +287,15 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
   if (request.channels.empty()) return refuse(Code::Invalid, "name at least one channel");
   for (const Bytes& channel : request.channels) TRY_DO(volume::validate_label("channel", channel));
   std::vector<Bytes> names;
-  for (const Item& item : request.items) names.push_back(item.volume);
-  TRY(const auto earlier, repository_.earlier_reply(caller, Commit{}));
+  std::vector<Channel> shown;
+  for (const Item& item : request.items) {
+    names.push_back(item.volume);
+    for (const Bytes& channel : request.channels) shown.push_back({item.volume, channel});
+  }
+  TRY(const auto earlier, earlier_commit(caller, names));
   if (earlier) {
     TRY(auto again, replay(*earlier, names));
+    TRY_DO(show(shown));
     return again;
   }
   // Locks in the order of ids, so that two publishes of several volumes never wait for each other.
@@ -222,7 +313,7 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
 
   const int64_t started = repository_.clock().monotonic_ns();
   std::vector<Published> results;
-  Commit commit;
+  Commit new_releases;
   for (const Item& item : request.items) {
     auto prepared = prepare(request, item, caller);
     if (!prepared) return std::unexpected(std::move(prepared).error());
@@ -234,22 +325,28 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
       if (!request.dry_run) {
         TRY(prepared->record.derived, derive(*prepared));
         TRY_DO(sign(prepared->record));
-        commit.releases.push_back(prepared->commit());
+        new_releases.releases.push_back(prepared->commit());
         for (const Bytes& channel : request.channels) {
           Commit::ChannelChange change{item.volume, channel, prepared->record.number, {}};
           if (channel == request.channels.front()) {
             const volume::Flip* at = prepared->volume->channel(channel);
             change.expected = at ? at->release : ReleaseNumber();
           }
-          commit.flips.push_back(std::move(change));
+          new_releases.flips.push_back(std::move(change));
         }
       }
     }
     results.push_back(prepared->result());
   }
-  if (request.dry_run || commit.releases.empty()) return results;
-  TRY_DO(repository_.chunks().sync());
-  TRY(const auto reply, repository_.submit(caller, std::move(commit)));
+  if (request.dry_run) return results;
+  if (!new_releases.releases.empty()) {
+    TRY_DO(repository_.chunks().sync());
+    TRY(const auto reply, commit(caller, std::move(new_releases)));
+    size_t made = 0;
+    for (Published& one : results)
+      if (!one.unchanged) one.release = reply.releases.at(made++);
+  }
+  TRY_DO(show(std::move(shown)));
   for (const Published& done : results)
     logger_.info("released", {{"volume", done.volume},
                               {"release", done.release.value},
@@ -314,8 +411,13 @@ std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller
   TRY_DO(repository_.chunks().sync());
   Commit commit;
   commit.releases.push_back(p.commit());
-  for (const Bytes& channel : channels) commit.flips.push_back({name, channel, p.record.number, {}});
+  std::vector<Channel> shown;
+  for (const Bytes& channel : channels) {
+    commit.flips.push_back({name, channel, p.record.number, {}});
+    shown.push_back({name, channel});
+  }
   TRY_DO(repository_.submit(caller, std::move(commit)));
+  TRY_DO(show(std::move(shown)));
   return p.result();
 }
 
@@ -350,6 +452,7 @@ std::expected<Published, Refusal> Publisher::clone(const volume::Caller& caller,
   record.changed = record.removed = 0;
   TRY_DO(sign(record));
   TRY_DO(repository_.submit(caller, volume::CreateVolume{name, settings, record}));
+  TRY_DO(show({{name, "current"}}));
   return Published{name, record.number, record.root, false, record.added, 0, 0, {}};
 }
 
@@ -375,6 +478,7 @@ Result<RolledBack> Publisher::rollback(const volume::Caller& caller, const Bytes
   Commit commit;
   commit.flips.push_back({name, channel, *to, now.release});
   TRY_DO(repository_.submit(caller, std::move(commit)));
+  TRY_DO(show({{name, channel}}));
   RolledBack out{now.release, *to, {}};
   TRY(const auto record, repository_.release(*v, *to));
   TRY(const auto apt,
@@ -394,10 +498,12 @@ Result<RolledBack> Publisher::rollback(const volume::Caller& caller, const Bytes
 
 Result<void> Publisher::flip(const volume::Caller& caller, std::vector<Commit::ChannelChange> changes) {
   if (changes.empty()) return fail(Code::Invalid, "no channel named");
-  Commit commit;
-  commit.flips = std::move(changes);
-  TRY_DO(repository_.submit(caller, std::move(commit)));
-  return {};
+  std::vector<Channel> shown;
+  for (const auto& change : changes) shown.push_back({change.volume, change.channel});
+  Commit flips;
+  flips.flips = std::move(changes);
+  TRY_DO(commit(caller, std::move(flips)));
+  return show(std::move(shown));
 }
 
 }  // namespace hailstone::publish

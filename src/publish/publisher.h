@@ -9,6 +9,7 @@
 #include "base/logger.h"
 #include "publish/checks.h"
 #include "publish/hooks.h"
+#include "publish/rollout.h"
 #include "publish/signing.h"
 #include "volume/repository.h"
 
@@ -68,7 +69,9 @@ struct PublisherOptions {
 /// Thread-safe; calls block. Publishes of one volume run one after another, of different volumes side by side.
 class Publisher {
  public:
-  Publisher(volume::Repository& repository, const SigningKey& key, PublisherOptions options, Logger& logger);
+  /// `rollout`: null where no node but this one shows anything.
+  Publisher(volume::Repository& repository, const SigningKey& key, PublisherOptions options, Logger& logger,
+            Rollout* rollout = nullptr);
 
   /// All items become current in one commit, or none. The same idempotency key again returns the first call's releases.
   std::expected<std::vector<Published>, Refusal> publish(const volume::Caller& caller, const Request& request);
@@ -89,6 +92,9 @@ class Publisher {
   /// Any set of channel changes, all or nothing.
   Result<void> flip(const volume::Caller& caller, std::vector<volume::Commit::ChannelChange> changes);
 
+  /// The volume, and what nodes know of its channels.
+  Result<void> delete_volume(const volume::Caller& caller, volume::Body command, const Bytes& volume);
+
  private:
   struct Prepared;
   std::expected<Prepared, Refusal> prepare(const Request& request, const Item& item, const volume::Caller& caller);
@@ -97,12 +103,17 @@ class Publisher {
   Result<void> complete(Prepared& prepared);
   Result<void> sign(volume::ReleaseRecord& record) const;
   Result<tree::Root> derive(const Prepared& prepared) const;
+  Result<volume::Reply> commit(const volume::Caller& caller, volume::Commit commit);
+  Result<std::optional<volume::Reply>> earlier_commit(const volume::Caller& caller,
+                                                      const std::vector<Bytes>& volumes) const;
+  Result<void> show(std::vector<Channel> channels);
   Result<std::vector<Published>> replay(const volume::Reply& reply, const std::vector<Bytes>& volumes) const;
 
   volume::Repository& repository_;
   const SigningKey& key_;
   PublisherOptions options_;
   Logger& logger_;
+  Rollout* const rollout_;
 };
 
 }  // namespace hailstone::publish

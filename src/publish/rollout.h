@@ -1,0 +1,33 @@
+// Has every node of the cell show what was decided: the last step of a publish, a rollback, a flip.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace hailstone::publish {
+
+struct Channel {
+  Bytes volume, channel;
+  auto operator<=>(const Channel&) const = default;
+};
+
+struct RolloutReport {
+  std::vector<uint64_t> ready;     // gateways that held what they must before anybody showed it
+  std::vector<uint64_t> excluded;  // those that did not say so in time: they show it when they have caught up
+};
+
+class Rollout {
+ public:
+  virtual ~Rollout() = default;
+  /// The newest flip of each channel that its volume's group has decided is shown by every node from one instant on,
+  /// all of them together. What is shown already stays: so it may be repeated. Blocks. Unavailable, Timeout: it may
+  /// not be shown yet, or may; repeat.
+  virtual Result<RolloutReport> show(const std::vector<Channel>& channels) = 0;
+  /// The volume is no more.
+  virtual Result<void> forget(const Bytes& volume) = 0;
+};
+
+}  // namespace hailstone::publish

@@ -10,6 +10,8 @@
 
 #include "paxos/replica.h"
 #include "replica/journal_boot.h"
+#include "replica/proposals.h"
+#include "sim/attempts.h"
 #include "sim/fencing.h"
 #include "sim/machine.h"
 #include "sim/node_log.h"
@@ -27,6 +29,8 @@ struct Snapshot {
 };
 
 class World;
+
+Command command_in(const Record& record) { return Command::decode(*replica::command_of(record)); }
 
 // ---- one replica of one group: what is durable, and the life that runs on it ----
 
@@ -52,7 +56,8 @@ struct Host {
   bool healing = false;                // the core has said so, the log may not yet
   std::deque<Write> pending;           // where there is no log; else in Node
   bool syncing = false;
-  std::map<uint64_t, uint64_t> proposed;  // tag -> client request
+  std::optional<replica::Proposals> queue;  // where any node takes commands
+  std::map<uint64_t, uint64_t> proposed;    // elsewhere: tag -> client request
   std::map<Slot, std::vector<uint64_t>> answers;
   std::multimap<Slot, uint64_t> reads;  // index -> client request
   struct Reading {
@@ -90,6 +95,7 @@ struct Request {
   uint32_t target = 0, tries = 0;
   int64_t deadline = 0;
   bool may_be_done = false;  // a proposal was taken whose end is not known
+  uint64_t undecided = 0;    // attempts that were taken and not answered
 };
 
 /// What a client believes to hold.
@@ -112,6 +118,7 @@ class World {
         fault_random_(seed, "fault"),
         clock_random_(seed, "clock"),
         rest_random_(seed, "rest"),
+        forward_random_(seed, "forward"),
         seed_(seed) {}
 
   RunReport run();
@@ -170,11 +177,15 @@ class World {
   bool bearable(const Node& node) const;
   void ruin();
   void step(Node& node, uint32_t group, Input input);
+  void step_replica(Node& node, uint32_t group, Input input);
+  void pump(Node& node, uint32_t group);
   void handle(Node& node, uint32_t group, Output& output);
   void run_sync(Node& node, uint32_t group);
   void apply(Node& node, uint32_t group, const Record& record);
   void arm(Node& node, uint32_t group);
   void transmit(const Message& message);
+  void transmit(ReplicaId from, ReplicaId to, uint32_t group, const replica::ForwardMessage& message);
+  void carry(ReplicaId from, ReplicaId to, const std::function<void(Node&)>& arrive);
   bool reachable(ReplicaId from, ReplicaId to) const { return !cut_.contains({index_of(from) + 1, index_of(to) + 1}); }
   void take_snapshot(Node& node, uint32_t group);
   void serve_learn(Node& node, uint32_t group, const ServeLearn& wanted);
@@ -183,6 +194,7 @@ class World {
 
   void client_start(uint64_t client);
   void client_try(uint64_t request);
+  void give(Node& node, uint64_t request);
   void deliver(uint64_t request, uint32_t target);
   void answer(uint64_t request, bool refused, uint64_t value, const Node& node);
   void retry(uint64_t request, int64_t delay);
@@ -214,7 +226,7 @@ class World {
   Recipe recipe_;
   Trace trace_;
   Scheduler scheduler_;
-  Random network_, disk_random_, client_random_, fault_random_, clock_random_, rest_random_;
+  Random network_, disk_random_, client_random_, fault_random_, clock_random_, rest_random_, forward_random_;
   uint64_t seed_;
   std::vector<Node> nodes_;
   std::map<ReplicaId, size_t> ids_;  // whose node it is or was
@@ -228,6 +240,7 @@ class World {
   uint64_t started_ = 0, next_value_ = 1, next_tag_ = 1;
   RunReport report_;
   // the oracle
+  Attempts attempts_;
   std::vector<std::map<Slot, Digest>> chosen_;       // by group
   std::vector<std::map<Slot, uint64_t>> checksums_;  // of the state
   std::vector<std::map<Slot, Config>> configs_;      // chosen, by slot
@@ -241,7 +254,7 @@ Result<Boot> World::boot_disk(Node& node, uint32_t group) {
         known == chosen_[group].end() || known->second != record.digest)
       violation(fmt::format("node {} group {} slot {}: restarts with a value that was not chosen", node.id.value, group,
                             record.slot.value));
-    if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data), record.time_us);
+    if (replica::is_command(record)) host.state.apply(command_in(record), record.time_us);
     return {};
   };
   if (node.log) {
@@ -301,6 +314,13 @@ bool World::boot(Node& node, uint32_t group) {
   options.tail_bytes = 4096;
   options.seed = seed_;
   host.replica.emplace(options, std::move(*boot), local(node));
+  if (recipe_.forward)
+    host.queue.emplace(replica::Proposals::Options{.group = options.group,
+                                                   .self = options.self,
+                                                   .life = options.life,
+                                                   .resend_ns = 2 * recipe_.heartbeat_ns,
+                                                   .leader_wait_ns = recipe_.client_timeout_ns / 2,
+                                                   .answer_ns = recipe_.client_timeout_ns});
   return true;
 }
 
@@ -356,24 +376,44 @@ void World::crash(Node& node, std::optional<NodeLog::End> how) {
       if (write.has_hard) host.disk.hard = write.hard;
     }
     host.replica.reset();
+    host.queue.reset();
     host.pending.clear();
   }
 }
 
 void World::step(Node& node, uint32_t group, Input input) {
+  step_replica(node, group, std::move(input));
+  pump(node, group);
+  arm(node, group);
+}
+
+void World::step_replica(Node& node, uint32_t group, Input input) {
   Host& host = node.hosts[group];
   if (!host.replica || !report_.violation.empty()) return;
   Output output;
   host.replica->step(local(node), std::move(input), output);
   host.replica->check_invariants();
   handle(node, group, output);
-  arm(node, group);
+}
+
+// As a hosted group ends its turn. Now and then a node may take nothing.
+void World::pump(Node& node, uint32_t group) {
+  Host& host = node.hosts[group];
+  if (!host.queue || !host.queue->due() || !report_.violation.empty()) return;
+  std::optional<Error> refusal;
+  if (faults_ && forward_random_.chance(0.02)) refusal = Error{Code::Exhausted, "disk full"};
+  auto turn = host.queue->turn(local(node), *host.replica, refusal);
+  for (const auto& [to, message] : turn.messages) transmit(node.id, to, group, message);
+  if (!turn.proposals.empty() || turn.ask)
+    step_replica(node, group, Propose{.proposals = std::move(turn.proposals), .time_us = local(node).ns / 1000});
 }
 
 void World::arm(Node& node, uint32_t group) {
   Host& host = node.hosts[group];
   if (!host.replica) return;
-  const int64_t at = global(node, host.replica->next_wakeup());
+  Time next = host.replica->next_wakeup();
+  if (host.queue) next = std::min(next, host.queue->next_wakeup());
+  const int64_t at = global(node, next);
   if (at >= host.wakeup || at == INT64_MAX) return;
   host.wakeup = at;
   scheduler_.at(at, [this, &node, group, at, life = node.life] {
@@ -425,26 +465,51 @@ void World::transmit(const Message& message) {
   if (trace_ == Trace::Messages) note("{}", summary(message));
   ++report_.messages;
   mix(message.from.value << 32 | message.to.value << 8 | message.body.index());
-  if (!alive(message.to)) return;
-  if (!reachable(message.from, message.to) || network_.chance(faults_ ? recipe_.loss : 0)) return;
+  const auto shared = std::make_shared<Message>(message);
+  carry(message.from, message.to, [this, shared](Node& to) {
+    step(to, static_cast<uint32_t>(shared->group.value), Receive{.message = *shared});
+  });
+}
+
+void World::transmit(ReplicaId from, ReplicaId to, uint32_t group, const replica::ForwardMessage& message) {
+  if (trace_ == Trace::Messages) {
+    if (const auto* reply = std::get_if<replica::ForwardReply>(&message))
+      note("{} -> {} group {} ForwardReply {}.{} begin {} next {}{}", from.value, to.value, group, reply->ballot.round,
+           reply->ballot.who.value, reply->begin, reply->next, reply->refused ? " refused" : "");
+    else if (const auto* sent = std::get_if<replica::Forward>(&message))
+      note("{} -> {} group {} Forward {}.{} begin {} first {} count {}", from.value, to.value, group,
+           sent->ballot.round, sent->ballot.who.value, sent->begin, sent->first, sent->commands.size());
+  }
+  ++report_.messages;
+  mix(from.value << 32 | to.value << 8 | 0x80 | message.index());
+  const auto bytes = std::make_shared<const Bytes>(replica::encode(message));
+  carry(from, to, [this, from, group, bytes](Node& node) {
+    auto decoded = replica::decode_forward_message(*bytes);
+    if (!decoded) return violation("forwarding: " + decoded.error().message);
+    Host& host = node.hosts[group];
+    if (!host.queue) return;
+    host.queue->receive(from, std::move(*decoded));
+    pump(node, group);
+    arm(node, group);
+  });
+}
+
+// Messages may be lost, repeated, late and overtaken.
+void World::carry(ReplicaId from, ReplicaId to, const std::function<void(Node&)>& arrive) {
+  if (!alive(to)) return;
+  if (!reachable(from, to) || network_.chance(faults_ ? recipe_.loss : 0)) return;
   const int copies = network_.chance(faults_ ? recipe_.duplicate : 0) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     int64_t delay = recipe_.delay_min_ns + network_.exponential(recipe_.delay_mean_ns);
     if (faults_ && network_.chance(recipe_.slow_message)) delay *= 100;
-    auto shared = std::make_shared<Message>(message);
-    const std::function<void()> arrive = [this, shared] {
-      Node* const found = alive(shared->to);
-      if (!found || !found->up || !reachable(shared->from, shared->to)) return;
-      Node& to = *found;
-      if (now() < to.paused_until) {
-        scheduler_.at(to.paused_until, [this, shared, &to, life = to.life] {
-          if (to.life == life) step(to, static_cast<uint32_t>(shared->group.value), Receive{.message = *shared});
-        });
-        return;
-      }
-      step(to, static_cast<uint32_t>(shared->group.value), Receive{.message = *shared});
-    };
-    scheduler_.after(delay, arrive);
+    scheduler_.after(delay, [this, from, to, arrive] {
+      Node* const found = alive(to);
+      if (!found || !found->up || !reachable(from, to)) return;
+      if (now() >= found->paused_until) return arrive(*found);
+      scheduler_.at(found->paused_until, [found, arrive, life = found->life] {
+        if (found->life == life) arrive(*found);
+      });
+    });
   }
 }
 
@@ -471,7 +536,14 @@ void World::handle(Node& node, uint32_t group, Output& output) {
       host.pending.push_back(std::move(write));
   }
   if (!host.pending.empty() && !host.syncing) run_sync(node, group);
-  for (const Record& record : output.commits) apply(node, group, record);
+  if (host.queue)
+    for (const paxos::Outcome& outcome : output.outcomes)
+      if (outcome.tag) host.queue->settle(outcome);
+  for (const Record& record : output.commits) {
+    const auto done = host.queue ? host.queue->chosen(record) : nullptr;
+    apply(node, group, record);
+    if (done) done(Bytes());
+  }
   for (const paxos::Outcome& outcome : output.outcomes) {
     const auto found = host.proposed.find(outcome.tag);
     if (found == host.proposed.end()) continue;
@@ -590,13 +662,16 @@ void World::apply(Node& node, uint32_t group, const Record& record) {
   if (fresh) {
     ++report_.slots;
     check_choice(node, group, record);
+    if (recipe_.forward && replica::is_command(record))
+      if (const std::string wrong = attempts_.chosen(Attempts::number_in(*replica::command_of(record))); !wrong.empty())
+        violation(fmt::format("group {} slot {}: {}", group, record.slot.value, wrong));
   }
   if (record.time_us < host.at.time_us)
     violation(fmt::format("group {} slot {}: time falls", group, record.slot.value));
   if (!host.at.advance(record))
     return violation(
         fmt::format("group {} slot {}: node {} applies out of order", group, record.slot.value, node.id.value));
-  if (record.kind == paxos::Kind::Command) host.state.apply(Command::decode(*record.data), record.time_us);
+  if (replica::is_command(record)) host.state.apply(command_in(record), record.time_us);
   const uint64_t checksum = host.state.checksum();
   const auto [sum, first] = checksums_[group].emplace(record.slot, checksum);
   if (sum->second != checksum)
@@ -679,6 +754,7 @@ void World::installed(Node& node, uint32_t group) {
   for (auto read = host.reads.begin(); read != host.reads.end() && read->first <= host.at.upto;
        read = host.reads.erase(read))
     answer(read->second, false, host.state.get(requests_[read->second].command.key), node);
+  if (host.queue) host.queue->snapshot_installed();
   step(node, group, SnapshotInstalled{.meta = snapshot.meta, .ok = true});
 }
 
@@ -870,7 +946,7 @@ void World::client_start(uint64_t client) {
   choose_command(client, request);
   const Command& command = request.command;
   request.operation = report_.history.size();
-  request.target = static_cast<uint32_t>(client_random_.below(recipe_.members));
+  request.target = static_cast<uint32_t>(client_random_.below(recipe_.forward ? nodes_.size() : recipe_.members));
   request.deadline = now() + recipe_.client_timeout_ns;
   report_.history.push_back({.client = client,
                              .key = static_cast<uint64_t>(request.group) * 1000 + command.key,
@@ -976,6 +1052,7 @@ void World::deliver(uint64_t id, uint32_t target) {
     host.reading.emplace(tag, Host::Reading{.request = id, .floor = last_chosen(request.group)});
     return step(node, request.group, Read{.tag = tag});
   }
+  if (host.queue) return give(node, id);
   const uint64_t tag = next_tag_++;
   host.proposed.emplace(tag, id);
   request.may_be_done = true;
@@ -983,6 +1060,41 @@ void World::deliver(uint64_t id, uint32_t target) {
   propose.proposals.push_back({.tag = tag, .data = request.command.encode()});
   propose.time_us = local(node).ns / 1000;
   step(node, request.group, std::move(propose));
+}
+
+// To a node that need not lead: what it says of the command is the whole truth.
+void World::give(Node& node, uint64_t id) {
+  Request& request = requests_[id];
+  const uint32_t group = request.group;
+  const uint64_t attempt = attempts_.give(node.index, node.life, group);
+  Bytes command = *request.command.encode();
+  Attempts::mark(attempt, command);
+  ++request.undecided;
+  const auto done = [this, &node, id, group, attempt](const Result<Bytes>& reply) {
+    using enum Attempts::Answer;
+    const bool unknown = !reply && reply.error().code == Code::Timeout;
+    if (const std::string wrong = attempts_.answered(attempt, reply     ? Done
+                                                              : unknown ? Unknown
+                                                                        : NotDone);
+        !wrong.empty())
+      violation(fmt::format("node {} group {}: {}", node.id.value, group, wrong));
+    Request& mine = requests_[id];
+    --mine.undecided;
+    mine.may_be_done |= unknown;
+    if (reply) {
+      const Reply* const found = node.hosts[group].state.find(mine.command.id);
+      if (!found)
+        violation(fmt::format("node {} group {}: answered, but never applied", node.id.value, group));
+      else
+        answer(id, found->refused, found->sequencer, node);
+      return;
+    }
+    mine.target = static_cast<uint32_t>(client_random_.below(nodes_.size()));
+    retry(id, 5'000'000);
+  };
+  node.hosts[group].queue->add(std::make_shared<const Bytes>(std::move(command)), done, {}, local(node));
+  pump(node, group);
+  arm(node, group);
 }
 
 // The lease path: no peer is asked.
@@ -1096,8 +1208,9 @@ void World::give_up(uint64_t id) {
   request.open = false;
   ++report_.unknown;
   Operation& operation = report_.history[request.operation];
-  operation.outcome =
-      request.command.kind == Kind::Read || !request.may_be_done ? sim::Outcome::Failed : sim::Outcome::Unknown;
+  operation.outcome = request.command.kind == Kind::Read || !(request.may_be_done || request.undecided)
+                          ? sim::Outcome::Failed
+                          : sim::Outcome::Unknown;
   if (request.command.kind == Kind::Acquire && operation.outcome == sim::Outcome::Failed)
     report_.history[request.operation + 1].outcome = sim::Outcome::Failed;
   if (request.command.kind == Kind::Release) held_[request.client] = {};
@@ -1410,6 +1523,7 @@ bool World::all_rest() {
       // A learner has no timers, and need not know that it rests.
       if (host.replica->config().is_voter(node.id) && !host.replica->resting()) return false;
       if (host.replica->next_wakeup() != kNever) return false;
+      if (host.queue && !host.queue->idle()) return false;
       leaders += host.replica->role() == Role::Leader ? 1 : 0;
     }
     if (leaders != 1) return false;
@@ -1577,6 +1691,7 @@ Recipe Recipe::draw(uint64_t seed, uint32_t members, Storage storage) {
     recipe.rest_after_ns = 20'000'000 + static_cast<int64_t>(random.below(400'000'000));
     if (random.chance(0.5)) recipe.think_ns = 400'000'000;
   }
+  recipe.forward = Random(seed, "forwarding").chance(0.5);
   if (storage == Storage::Mixed && Random(seed, "storage").chance(0.25)) recipe.use_journal(seed);
   return recipe;
 }

@@ -33,6 +33,9 @@ struct Recipe {
   uint32_t checksum_every = 8;
   uint64_t trim_lag_max = 30;
   int64_t rest_after_ns = 0;
+  /// Any node takes commands and has them done by whoever leads (replica::Proposals). Otherwise clients look for the
+  /// leader.
+  bool forward = false;
 
   int64_t delay_min_ns = 200'000, delay_mean_ns = 1'000'000;
   double loss = 0.01, duplicate = 0.01, slow_message = 0.01;  // slow: a hundred times the delay

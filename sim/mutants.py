@@ -61,7 +61,7 @@ MUTANTS = {
     "trims-unsaved": ("core.cc", "const Slot upto = std::min(snapshot_, floor);", "const Slot upto = at_.upto;\n  (void)floor;", "the log is trimmed before a snapshot has it"),
     "outcome-unchecked": ("leader.cc", "pending.digest == chosen.digest ? Outcome::Result::Chosen : Outcome::Result::Dropped", "Outcome::Result::Chosen", "whoever's value is chosen, the proposer is told it was his"),
     "time-falls": ("leader.cc", "  time_us_ = std::max(time_us_, request.time_us);", "  time_us_ = request.time_us;", "the log's time goes back with the leader's clock"),
-    "rest-in-flight": ("leader.cc", "  if (role_ == Role::Leader) active();\n  if (resting_) wake(Asker::Own);\n  for (Proposal", "  if (resting_ && role_ != Role::Leader) wake(Asker::Own);\n  for (Proposal", "a leader rests while something is in flight"),
+    "rest-in-flight": ("rest.cc", "  if (role_ == Role::Leader) active();\n  if (resting_) return wake(Asker::Own);", "  if (resting_ && role_ != Role::Leader) return wake(Asker::Own);", "a leader rests while something is in flight"),
     "rest-behind": ("rest.cc", "following_ != promised_ || at_.upto != known_chosen_ || leader_end_ > at_.upto ||", "following_ != promised_ ||", "a follower rests though it is behind"),
     "rest-unsaved": ("rest.cc", "  if (hard_dirty_) write_hard();\n  if (persisted_.next() != next_write_) return;\n  stand_at_", "  stand_at_", "a follower rests before it has made durable what is chosen"),
     "rest-deaf": ("rest.cc", "  if (!is_live_voter(options_.self)) return poke();", "  if (asker == Asker::Own || !is_live_voter(options_.self)) return;", "a follower at rest does not wake for a request"),
@@ -70,6 +70,22 @@ MUTANTS = {
     "rest-lease-kept": ("reads.cc", "now < lease_until_ && own_slot_", "(resting_ || now < lease_until_) && own_slot_", "a leader at rest reads under a lease that has run out"),
     "pending-config-ignored": ("election.cc", "  if (!all_quorums(pending, &Config::phase1_quorum, has)) return;\n  lead", "  lead", "a configuration that may be chosen is not asked"),
 }
+
+# The same for commands of nodes that do not lead.
+FORWARDING = {
+    "forward-any-ballot": ("leads && forward.ballot == promised) {", "leads) {", "a leader takes what was meant for an earlier leadership"),
+    "forward-no-dedup": ("    if (each < taker.next) continue;", "    if (each + 1 < taker.next) continue;", "what comes twice is taken twice"),
+    "forward-no-barrier": ("  if (!ballot || (!flight_.empty() && flight_ballot_ != ballot)) {", "  if (ballot && flight_ballot_ != ballot) requeue(std::exchange(flight_, {}));\n  if (!ballot) {", "given to the next leader before it is known what became of it"),
+    "forward-gap-taken": ("    if (each > taker.next || taker.refused) break;", "    if (taker.refused) break;\n    taker.next = each;", "a lost message is overtaken by the next"),
+    "forward-life-ignored": ("from->origin == origin(flight_.front().number)", "from->origin.number == flight_.front().number", "a command of another is taken for one's own"),
+    "forward-refused-then-taken": ("    if (each > taker.next || taker.refused) break;", "    if (each > taker.next) break;", "what was refused is taken when it comes again"),
+    "forward-late-refusal": ("  if (!reply.refused || reply.begin != flight_.front().number) return;", "  if (!reply.refused) return;", "a refusal counts though its sender may have thought again"),
+    "forward-taken-kept": ("    return each.others();\n  });", "    return false;\n  });", "a leader proposes what it took in an earlier leadership"),
+    "forward-unknown-again": ("    case Unknown: answer(*item, {Code::Timeout, \"another replica took over: it may be done, now or later\"}); return;", "    case Unknown: return;", "what the replica has forgotten is proposed again"),
+    "forward-snapshot-again": ("  if (flight_local_) return;\n  for (Item& each : flight_)", "  if (flight_local_) return;\n  return requeue(std::exchange(flight_, {}));\n  for (Item& each : flight_)", "what a snapshot may hold is proposed again"),
+    "forward-order": ("        queue_.push_front(std::move(*each));", "        queue_.push_back(std::move(*each));", "what is proposed again comes after what was given later"),
+}
+MUTANTS.update({name: ("src/replica/proposals.cc", *mutant) for name, mutant in FORWARDING.items()})
 
 # The same for what is below the core: these need real logs to be seen.
 STORAGE = {
@@ -140,13 +156,14 @@ def try_mutant(name, build, commands, place, seeds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/release")
-    parser.add_argument("--only", help="one of them, or 'storage': all of the log's")
+    parser.add_argument("--only", help="one of them, or 'storage', 'forwarding': all of those")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=20000)
     options = parser.parse_args()
     build = (ROOT / options.build).resolve()
     commands = compile_commands(build)
-    names = list(STORAGE) if options.only == "storage" else [options.only] if options.only else list(MUTANTS)
+    parts = {"storage": STORAGE, "forwarding": FORWARDING}
+    names = list(parts[options.only]) if options.only in parts else [options.only] if options.only else list(MUTANTS)
     bad = 0
     with tempfile.TemporaryDirectory() as temporary:
         place = pathlib.Path(temporary)

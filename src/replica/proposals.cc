@@ -13,10 +13,6 @@ using paxos::Ballot;
 using paxos::ReplicaId;
 using paxos::Time;
 
-/// Commands wait so long for somebody to lead: an election takes less, unless a lease must run out first.
-constexpr int64_t kLeaderWaitNs = 1'500'000'000;
-/// Where another leads, a command is done that long after it was given, or refused, or nobody knows.
-constexpr int64_t kAnswerNs = 5'000'000'000;
 /// Commands on their way to the leader that it has not chosen; in one message. One at least.
 constexpr uint64_t kWindowBytes = 4u << 20, kMessageBytes = 1u << 20;
 /// Lives of one member that a leader remembers during its ballot: no frame is late by so many restarts.
@@ -175,9 +171,9 @@ Proposals::Turn Proposals::turn(Time now, const paxos::Replica& replica, const s
   if (!ballot || (!flight_.empty() && flight_ballot_ != ballot)) {
     if (!queue_.empty()) {
       stalled_ = stalled == paxos::kNever ? now : stalled;
-      out.ask = stalled_ == now;
+      out.ask = stalled == paxos::kNever;
     }
-    if (stalled_ != paxos::kNever && now - stalled_ >= kLeaderWaitNs) {
+    if (stalled_ != paxos::kNever && now - stalled_ >= options_.leader_wait_ns) {
       refuse_waiting({Code::Unavailable, "no replica leads"});
       stalled_ = paxos::kNever;
     }
@@ -188,18 +184,18 @@ Proposals::Turn Proposals::turn(Time now, const paxos::Replica& replica, const s
     out.ask |= replica.resting() && !out.messages.empty();
   }
   const auto at = [&](Time time) { wake_ = std::min(wake_, time); };
-  if (stalled_ != paxos::kNever) at(stalled_ + kLeaderWaitNs);
-  if (!leads && !queue_.empty()) at(queue_.front().since + kAnswerNs);
+  if (stalled_ != paxos::kNever) at(stalled_ + options_.leader_wait_ns);
+  if (!leads && !queue_.empty()) at(queue_.front().since + options_.answer_ns);
   if (!flight_.empty() && !(flight_local_ && leads && promised == flight_ballot_)) {
     const auto first = std::ranges::find_if(flight_, [](const Item& each) { return each.done != nullptr; });
-    if (first != flight_.end()) at(first->since + kAnswerNs);
-    if (!flight_local_ && acked_ < sent_) at(progress_ + options_.resend_ns);
+    if (first != flight_.end()) at(first->since + options_.answer_ns);
+    if (!flight_local_ && flight_ballot_ == ballot && acked_ < sent_) at(progress_ + options_.resend_ns);
   }
   return out;
 }
 
 void Proposals::expire_waiting(Time now) {
-  while (!queue_.empty() && now - queue_.front().since >= kAnswerNs) {
+  while (!queue_.empty() && now - queue_.front().since >= options_.answer_ns) {
     answer(queue_.front(), {Code::Unavailable, "nobody took it in time"});
     queue_.pop_front();
   }
@@ -208,7 +204,7 @@ void Proposals::expire_waiting(Time now) {
 void Proposals::expire_flight(Time now) {
   for (Item& each : flight_) {
     if (!each.data) continue;
-    if (now - each.since < kAnswerNs) break;
+    if (now - each.since < options_.answer_ns) break;
     answer(each, {Code::Timeout, "nobody has answered: it may be done, now or later"});
     if (flight_local_) continue;
     flight_bytes_ -= each.bytes();

@@ -23,7 +23,11 @@ class Proposals {
     paxos::GroupId group;
     paxos::ReplicaId self;
     paxos::LifeId life;
-    int64_t resend_ns = 100'000'000;       // what the leader has not confirmed by then is sent again
+    int64_t resend_ns = 100'000'000;  // what the leader has not confirmed by then is sent again
+    /// Commands wait so long for somebody to lead: an election takes less, unless a lease must run out first.
+    int64_t leader_wait_ns = 1'500'000'000;
+    /// Where another leads, a command is done that long after it was given, or refused, or nobody knows.
+    int64_t answer_ns = 5'000'000'000;
     uint64_t batch_bytes_max = 8u << 20;   // proposed at once
     uint64_t taken_bytes_max = 64u << 20;  // of other members' commands, not yet chosen
   };
@@ -49,7 +53,7 @@ class Proposals {
   /// After all that. `refusal`: why nothing may be proposed here now.
   Turn turn(paxos::Time now, const paxos::Replica& replica, const std::optional<Error>& refusal);
   /// When turn() must be called next if nothing comes before.
-  paxos::Time next_wakeup() const { return wake_; }
+  paxos::Time next_wakeup() const { return due() ? wake_ : paxos::kNever; }
 
   /// Commands of others are chosen up to here: whoever sent them may have shown it to the world.
   Slot shown() const { return shown_; }

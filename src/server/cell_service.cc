@@ -186,7 +186,7 @@ void CellService::run_turn() {
   const auto done = [&]() -> Result<void> {
     TRY_DO(follow_leader(turn));
     for (Input& input : inputs_) TRY_DO(take(turn, input));
-    if (std::exchange(told_applied_, applied) != applied) TRY_DO(front_->applied(turn.now, *turn.state, turn.front));
+    if (std::exchange(told_applied_, applied) != applied) front_->applied();
     if (front_->wake() <= turn.now) TRY_DO(front_->tick(turn.now, *turn.state, turn.front));
     if (master_.leads() && (master_.wake() <= turn.now || turn.may_read))
       TRY_DO(master_.tick(turn.now, turn.view(), turn.master));
@@ -223,7 +223,7 @@ Result<void> CellService::take(Turn& turn, Input& input) {
     if (written->queue_bytes >= before) return {};
     const uint64_t left = before - written->queue_bytes;
     before = written->queue_bytes;
-    return front_->written(turn.now, connection_of(written->stream), left, *turn.state, turn.front);
+    front_->written(turn.now, connection_of(written->stream), left, turn.front);
   } else if (auto* closed = std::get_if<Closed>(&input)) {
     unwritten_.erase(closed->stream);
     front_->closed(connection_of(closed->stream));

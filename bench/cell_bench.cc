@@ -155,7 +155,7 @@ class Service {
     auto proposals = std::exchange(master_out_.proposals, {});
     CHECK(proposals.size() == kSessions);
     for (auto& proposal : proposals) CHECK(master_.outcome(now_, proposal.tag, reply, view(), master_out_).has_value());
-    CHECK(front_.applied(now_, member_.state(), front_out_).has_value());
+    front_.applied();
     deliver();
     CHECK(answered_ >= kSessions);
   }
@@ -179,7 +179,7 @@ class Service {
       front_.receive(now_, master_at_, carried(std::move(message)), front_out_);
     answered_ += front_out_.clients.size();
     for (auto& message : std::exchange(front_out_.clients, {}))
-      CHECK(front_.written(now_, message.connection, message.message.size(), member_.state(), front_out_).has_value());
+      front_.written(now_, message.connection, message.message.size(), front_out_);
   }
 
   const MemberId master_at_;

@@ -314,7 +314,8 @@ void World::apply(Member& m) {
   if (m.applied == before) return;
   for (auto& [tag, reply] : replies) outcome(m, m.life, tag, std::move(reply));
   Front::Output out;
-  CHECK(m.front->applied(local(m), *m.database, out).has_value());
+  m.front->applied();
+  CHECK(m.front->tick(local(m), *m.database, out).has_value());
   act(m, std::move(out));
 }
 

@@ -72,7 +72,8 @@ Result<void> Front::receive(Time now, wire::ConnectionId id, wire::ClientMessage
                             Output& out) {
   out_ = &out;
   TRY_DO(take(now, id, std::move(message), state));
-  return step(now, state);
+  step(now);
+  return {};
 }
 
 Result<void> Front::take(Time now, wire::ConnectionId id, wire::ClientMessage message, const replica::Reader& state) {
@@ -126,10 +127,10 @@ void Front::greet(wire::ConnectionId id, const wire::Hello& hello) {
   send(id, wire::Welcome{version, options_.member.value, options_.cell, connection.principal});
 }
 
-Result<void> Front::written(Time now, wire::ConnectionId id, size_t bytes, const replica::Reader& state, Output& out) {
+void Front::written(Time now, wire::ConnectionId id, size_t bytes, Output& out) {
   out_ = &out;
   const auto at = connections_.find(id);
-  if (at == connections_.end()) return {};
+  if (at == connections_.end()) return;
   Connection& connection = at->second;
   connection.unwritten -= std::min<uint64_t>(connection.unwritten, bytes);
   connection.wrote = now;
@@ -138,7 +139,7 @@ Result<void> Front::written(Time now, wire::ConnectionId id, size_t bytes, const
     watches_.has_room_again(id);
     may_catch_up_ = true;
   }
-  return step(now, state);
+  step(now);
 }
 
 // ---- watches ----
@@ -190,6 +191,7 @@ Result<void> Front::add_watch(wire::ConnectionId id, const wire::Watch& watch, c
     send(id, wire::WatchRefused{watch.watch, std::move(may).error()});
     return {};
   }
+  if (watches_.size() == 0) watches_.begin(counters.revision);  // nobody was told of what came since
   ++connection.watches;
   ++usage.watches;
   watches_.add(watch, id, watch.after.value_or(counters.revision), *this);
@@ -229,7 +231,7 @@ Result<void> Front::check_watches(const replica::Reader& state) {
 
 /// In bounded pieces: what is left is for the next tick.
 Result<void> Front::tell_events(const replica::Reader& state) {
-  size_t pieces = options_.pieces_per_step;
+  size_t pieces = options_.pieces_per_tick;
   while (more_events_ && pieces > 0) {
     TRY(const bool more,
         watches_.distribute(state, options_.events_per_piece, *this, [&] { return check_watches(state); }));
@@ -243,12 +245,6 @@ Result<void> Front::tell_events(const replica::Reader& state) {
     --pieces;
   }
   return {};
-}
-
-Result<void> Front::applied(Time now, const replica::Reader& state, Output& out) {
-  out_ = &out;
-  more_events_ = true;
-  return step(now, state);
 }
 
 void Front::upkeep(Time now) {
@@ -269,21 +265,21 @@ void Front::upkeep(Time now) {
 
 Result<void> Front::tick(Time now, const replica::Reader& state, Output& out) {
   out_ = &out;
-  return step(now, state);
+  TRY_DO(tell_events(state));
+  step(now);
+  return {};
 }
 
-Result<void> Front::step(Time now, const replica::Reader& state) {
+void Front::step(Time now) {
   run_timers(now);
-  TRY_DO(tell_events(state));
   if (now >= upkeep_at_) upkeep(now);
   for (const wire::ConnectionId id : std::exchange(hopeless_, {}))
     cut_off(id,
             {Code::Exhausted, fmt::format("more than {} bytes wait for the client to read", options_.unwritten_max)});
-  return {};
 }
 
 Time Front::wake() const {
-  if (more_events_ || may_catch_up_ || !hopeless_.empty()) return Time{INT64_MIN};
+  if (more_events_ || may_catch_up_ || !hopeless_.empty()) return Time{0};
   Time at = std::min(upkeep_at_, read_again_);
   if (!timers_.empty()) at = std::min(at, timers_.top().at);
   return at;

@@ -37,7 +37,7 @@ struct FrontOptions {
   uint32_t deadline_ms_max = 600'000;  // a longer one is brought down to it
   size_t read_points_max = 4;          // asked for at the same time
   size_t events_per_piece = 1024;      // read of the history at once
-  size_t pieces_per_step = 8;
+  size_t pieces_per_tick = 8;
   int64_t retry_ns = ns_of_ms(20);         // where a member that should lead says that it does not
   int64_t upkeep_ns = ns_of_ms(1000);      // between looks for stalled clients and watches without events
   int64_t progress_ns = ns_of_ms(10'000);  // how often such a watch hears how far it is
@@ -90,8 +90,7 @@ class Front final : private Watches::Sink {
   /// What came from it is no message.
   void malformed(wire::ConnectionId connection, Error error, Output& out);
   /// So many bytes of Output::clients, counted by their messages, have left for the client.
-  Result<void> written(Time now, wire::ConnectionId connection, size_t bytes, const replica::Reader& state,
-                       Output& out);
+  void written(Time now, wire::ConnectionId connection, size_t bytes, Output& out);
 
   // The cell.
   /// Who leads, as far as is known here; 0: nobody.
@@ -103,8 +102,9 @@ class Front final : private Watches::Sink {
   /// `state` shows all that was acknowledged before the point was asked for.
   Result<void> read_point(Time now, uint64_t tag, Result<void> reached, const replica::Reader& state, Output& out);
   void managed(wire::ConnectionId connection, wire::CallId call, Result<Bytes> response, Output& out);
-  /// The state has gone on.
-  Result<void> applied(Time now, const replica::Reader& state, Output& out);
+  /// The state has gone on: what is new is told with the next tick().
+  void applied() { more_events_ = watches_.size() > 0; }
+  /// Tells events, in bounded pieces: once for all inputs that come together.
   Result<void> tick(Time now, const replica::Reader& state, Output& out);
   /// When tick() is wanted next; a time that has passed: now.
   Time wake() const;
@@ -185,7 +185,7 @@ class Front final : private Watches::Sink {
   Result<void> answer(CallName name, const replica::Reader& state);
   void arm(Timer timer);
   void run_timers(Time now);
-  Result<void> step(Time now, const replica::Reader& state);
+  void step(Time now);
 
   Options options_;
   bool stopped_ = false;

@@ -283,7 +283,8 @@ Result<void> Front::read_point(Time now, uint64_t tag, Result<void> reached, con
     std::ranges::copy_if(asks, std::back_inserter(asks_), [&](CallName name) { return find(name); });
     read_again_ = now + options_.retry_ns;
   }
-  return step(now, state);
+  step(now);
+  return {};
 }
 
 Result<void> Front::answer(CallName name, const replica::Reader& state) {

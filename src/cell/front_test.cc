@@ -46,6 +46,7 @@ struct Serving {
   void say(ConnectionId connection, wire::ClientMessage message) {
     EXPECT_TRUE(front.receive(now, connection, std::move(message), cell.database(), out));
     drain();
+    while (front.wake() < now) tick();
   }
   void leader(MemberId member) {
     front.leader(now, member, out);
@@ -64,8 +65,7 @@ struct Serving {
     tick();
   }
   void applied() {
-    EXPECT_TRUE(front.applied(now, cell.database(), out));
-    drain();
+    front.applied();
     while (front.wake() < now) tick();
   }
   void reach(Result<void> reached = {}) {
@@ -75,7 +75,7 @@ struct Serving {
     drain();
   }
   void wrote(ConnectionId connection) {
-    EXPECT_TRUE(front.written(now, connection, std::exchange(unwritten[connection], 0), cell.database(), out));
+    front.written(now, connection, std::exchange(unwritten[connection], 0), out);
     drain();
     while (front.wake() < now) tick();
   }
@@ -442,6 +442,24 @@ TEST(Front, AThousandOfTenThousandWatchesAreTold) {
   size_t told = 0;
   for (const auto& [connection, messages] : s.heard) told += messages.size();
   EXPECT_EQ(told, 1000u);
+}
+
+// Also when they come all at once.
+TEST(Front, WatchesFarBehindAreToldAFewWithEachTick) {
+  Serving s;
+  for (int i = 0; i < 5; ++i) s.cell.put("/f", std::to_string(i));
+  s.applied();
+  const auto c = s.connect(1);
+  for (uint64_t w = 1; w <= 100; ++w)
+    EXPECT_TRUE(s.front.receive(s.now, c, wire::Watch{WatchId(w), "/f", Revision(1), {}}, s.cell.database(), s.out));
+  EXPECT_EQ(s.out.clients.size(), 100u);  // that they have begun
+  size_t ticks = 0;
+  for (; s.front.wake() < s.now; ++ticks) {
+    s.out = {};
+    EXPECT_TRUE(s.front.tick(s.now, s.cell.database(), s.out));
+    EXPECT_LE(s.out.clients.size(), Serving::options().pieces_per_tick);
+  }
+  EXPECT_GE(ticks, 100 / Serving::options().pieces_per_tick);
 }
 
 TEST(Front, WatchesWithoutEventsHearHowFarTheyAre) {

@@ -115,6 +115,7 @@ Result<void> Master::settle(Time now, const View& view, Output& out) {
     ready_alone_.pop_back();
     const auto at = commands_.find(tag);
     if (at == commands_.end() || at->second.stage == Pending::Stage::Proposed) continue;
+    if (is_outdated(at->second)) TRY_DO(prepare(now, tag, view, out));
     if (at->second.waits == 0 && !at->second.gated) propose(now, tag, out);
   }
   return {};
@@ -190,10 +191,13 @@ std::string Master::broken_invariant() const {
   if (!copies_.consistent()) return "copies are not noted alike on both sides";
   size_t held = 0;
   uint64_t bytes = 0;
+  std::unordered_map<Bytes, Share> held_of;
   for (const auto& [tag, pending] : commands_) {
     if (pending.stage == Pending::Stage::Proposed) continue;
     ++held;
     bytes += pending.bytes;
+    ++held_of[pending.command.principal].commands;
+    held_of[pending.command.principal].bytes += pending.bytes;
     if (pending.gated && gate_open_) return fmt::format("command {} waits for a take-over that is over", tag);
     if (pending.alone || !pending.command.session) continue;
     const auto session = sessions_.find(pending.command.session);
@@ -202,6 +206,7 @@ std::string Master::broken_invariant() const {
   }
   if (held != held_ || bytes != held_bytes_)
     return fmt::format("{} held commands of {} bytes, counted {} of {}", held, bytes, held_, held_bytes_);
+  if (held_of != held_of_) return "what principals hold is counted wrongly";
   for (const auto& [id, session] : sessions_) {
     for (const auto& [number, tag] : session.queue)
       if (!commands_.contains(tag)) return fmt::format("session {}: command {} is gone", id.value, number.value);

@@ -17,7 +17,8 @@
 namespace hailstone::cell {
 
 struct MasterOptions {
-  // Commands that are not proposed yet: held for copies, or out of order. Beyond it, refused as Unavailable.
+  // Commands that are not proposed yet: held for copies, or out of order. Beyond it, refused as Unavailable. A
+  // principal gets no more of it than it leaves free: alone half, and there is always something for another.
   size_t held_commands_max = 16'384;
   uint64_t held_bytes_max = 64u << 20;
   size_t held_per_session_max = 256;
@@ -91,6 +92,9 @@ class Master {
     enum class Stage : uint8_t { Waiting, Prepared, Proposed } stage = Stage::Waiting;
     bool alone = false;            // in no session's queue
     bool changes_nothing = false;  // the machine will only answer
+    bool changes_rules = false;    // perhaps; counted in rules_under_way_
+    /// By the rules of this version it is refused, so it was prepared as one that changes nothing.
+    std::optional<uint64_t> refused_by{};
     Asker asker{};
     Command command{};
     Touched touched{};
@@ -135,7 +139,12 @@ class Master {
 
   // master_commands.cc
   Result<void> take_up(Time now, MemberId from, wire::Relay relay, const View& view, Output& out);
+  bool has_room(const Bytes& principal, size_t bytes) const;
   Tag hold(Pending pending);
+  void not_held_any_more(const Pending& pending);
+  void settled(const Pending& pending);
+  Result<bool> is_refused(const Command& command, const View& view) const;
+  bool is_outdated(const Pending& pending) const { return pending.refused_by && pending.refused_by != rules_version_; }
   void arm_deadline(Time now, Tag tag, uint32_t deadline_ms);
   Result<void> prepare(Time now, Tag tag, const View& view, Output& out);
   Result<void> advance(Time now, SessionId id, const View& view, Output& out);
@@ -179,6 +188,14 @@ class Master {
   std::unordered_map<Tag, Pending> commands_;
   uint64_t held_bytes_ = 0;
   size_t held_ = 0;
+  struct Share {
+    size_t commands = 0;
+    uint64_t bytes = 0;
+    bool operator==(const Share&) const = default;
+  };
+  std::unordered_map<Bytes, Share> held_of_;  // by principal
+  uint64_t rules_version_ = 0;                // rises with each command that may change them
+  size_t rules_under_way_ = 0;                // of those: prepared, and not settled
   Copies copies_;
   BusyPaths busy_;             // of all commands from prepare() until they are settled
   bool keep_nothing_ = false;  // something of unknown outcome was too much to remember

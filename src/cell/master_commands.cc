@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "cell/access.h"
 #include "cell/master.h"
+#include "cell/transaction.h"
 
 namespace hailstone::cell {
 namespace {
@@ -31,7 +33,7 @@ Result<void> Master::take_up(Time now, MemberId from, wire::Relay relay, const V
            Fate::NotDone, out);
     return {};
   }
-  if (held_ >= options_.held_commands_max || held_bytes_ + bytes > options_.held_bytes_max) {
+  if (!has_room(command.principal, bytes)) {
     refuse(asker, {Code::Unavailable, fmt::format("{} commands of {} bytes wait already", held_, held_bytes_)},
            Fate::NotDone, out);
     return {};
@@ -81,12 +83,45 @@ Result<void> Master::take_up(Time now, MemberId from, wire::Relay relay, const V
   return {};
 }
 
+bool Master::has_room(const Bytes& principal, size_t bytes) const {
+  const auto at = held_of_.find(principal);
+  const Share share = at == held_of_.end() ? Share() : at->second;
+  return held_ + share.commands < options_.held_commands_max &&
+         held_bytes_ + share.bytes + bytes <= options_.held_bytes_max;
+}
+
 Master::Tag Master::hold(Pending pending) {
   const Tag tag = ++last_tag_;
   ++held_;
   held_bytes_ += pending.bytes;
+  Share& share = held_of_[pending.command.principal];
+  ++share.commands;
+  share.bytes += pending.bytes;
   commands_.emplace(tag, std::move(pending));
   return tag;
+}
+
+void Master::not_held_any_more(const Pending& pending) {
+  --held_;
+  held_bytes_ -= pending.bytes;
+  const auto at = held_of_.find(pending.command.principal);
+  --at->second.commands;
+  at->second.bytes -= pending.bytes;
+  if (at->second.commands == 0) held_of_.erase(at);
+}
+
+/// Nothing of it is to come any more.
+void Master::settled(const Pending& pending) {
+  busy_.remove(pending.touched);
+  if (pending.changes_rules) --rules_under_way_;
+}
+
+/// As the machine would now.
+Result<bool> Master::is_refused(const Command& command, const View& view) const {
+  TRY(const Counters counters, schema::read_counters(view.state));
+  TRY(const auto permissions, Permissions::read(view.state, counters, command.principal));
+  if (const auto* txn = std::get_if<Txn>(&command.body)) return !check_transaction(permissions, *txn);
+  return std::holds_alternative<SetRules>(command.body) && !permissions.check(Right::Admin, "/");
 }
 
 void Master::arm_deadline(Time now, Tag tag, uint32_t deadline_ms) {
@@ -99,6 +134,7 @@ void Master::arm_deadline(Time now, Tag tag, uint32_t deadline_ms) {
 Result<void> Master::prepare(Time now, Tag tag, const View& view, Output& out) {
   Pending& pending = commands_.at(tag);
   pending.stage = Pending::Stage::Prepared;
+  pending.refused_by.reset();
   if (pending.changes_nothing) return {};
   Touched& touched = pending.touched;
   if (std::holds_alternative<CloseSession>(pending.command.body)) {
@@ -111,6 +147,18 @@ Result<void> Master::prepare(Time now, Tag tag, const View& view, Output& out) {
       for (const SessionId id : expire->sessions) TRY_DO(add_owned_by(view.state, id, touched));
   } else {
     touched = touched_by(pending.command.body);
+    // Whoever has no right makes nobody wait. It is the machine that refuses; rules that it may meet there are either
+    // those of now, or of a command that was prepared later: then this one is prepared anew before it is proposed.
+    if (touched.empty()) return {};
+    TRY(const bool refused, is_refused(pending.command, view));
+    if (refused && rules_under_way_ == 0) {
+      touched = {};
+      pending.refused_by = rules_version_;
+      return {};
+    }
+    pending.changes_rules = !refused && std::holds_alternative<SetRules>(pending.command.body);
+    rules_version_ += pending.changes_rules;
+    rules_under_way_ += pending.changes_rules;
   }
   if (touched.empty()) return {};
   busy_.add(touched);
@@ -142,7 +190,7 @@ Result<void> Master::advance(Time now, SessionId id, const View& view, Output& o
     const bool close = std::holds_alternative<CloseSession>(pending.command.body);
     // What a closing session owns is known when all before it is done.
     if (close && !(in_turn && session.in_flight.empty())) break;
-    if (pending.stage == Pending::Stage::Waiting) TRY_DO(prepare(now, tag, view, out));
+    if (pending.stage == Pending::Stage::Waiting || is_outdated(pending)) TRY_DO(prepare(now, tag, view, out));
     in_turn &= pending.waits == 0 && !pending.gated;
     if (in_turn) {
       session.queue.erase(queued);
@@ -159,8 +207,7 @@ Result<void> Master::advance(Time now, SessionId id, const View& view, Output& o
 void Master::propose(Time now, Tag tag, Output& out) {
   Pending& pending = commands_.at(tag);
   pending.stage = Pending::Stage::Proposed;
-  --held_;
-  held_bytes_ -= pending.bytes;
+  not_held_any_more(pending);
   pending.command.time = cluster_time(now);
   out.proposals.push_back({tag, pending.command.encode()});
 }
@@ -168,9 +215,8 @@ void Master::propose(Time now, Tag tag, Output& out) {
 void Master::drop_held(Tag tag) {
   const auto at = commands_.find(tag);
   const Pending& pending = at->second;
-  --held_;
-  held_bytes_ -= pending.bytes;
-  busy_.remove(pending.touched);
+  not_held_any_more(pending);
+  settled(pending);
   if (const auto session = sessions_.find(pending.command.session); session != sessions_.end() && !pending.alone) {
     session->second.queue.erase(pending.command.number);
     if (session->second.state == Session::State::Closing) session->second.state = Session::State::Live;
@@ -210,7 +256,7 @@ Result<void> Master::outcome(Time now, uint64_t tag, hailstone::Result<Bytes> en
   const Pending pending = std::move(at->second);
   commands_.erase(at);
   if (reply || is_not_done(reply.error().code))
-    busy_.remove(pending.touched);
+    settled(pending);
   else if (!pending.touched.empty() && ++unknown_ > kUnknownMax)
     keep_nothing_ = true;  // else it stays busy: it may yet be applied
   if (!pending.asker.member)

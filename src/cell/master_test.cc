@@ -415,6 +415,19 @@ TEST_F(MasterOfTwo, HeldCommandsAreBounded) {
   EXPECT_EQ(b.master.figures().held_commands, 0u) << "held no longer than their deadlines";
 }
 
+TEST_F(MasterOfTwo, APrincipalsCommandsLeaveRoomForAnothers) {
+  MasterOptions options;
+  options.held_commands_max = 8;
+  Leading b(options);
+  b.lead(1);
+  const SessionId ann = b.open(1), ben = b.open(2, false, "ben");
+  for (uint64_t number = 3; number < 13; ++number) b.put(ann, number, "/f");
+  EXPECT_EQ(b.master.figures().held_commands, 4u);
+  EXPECT_EQ(b.last_refused()->error.code, Code::Unavailable);
+  b.put(ben, 3, "/f", "ben");
+  EXPECT_EQ(b.master.figures().held_commands, 5u);
+}
+
 TEST_F(MasterOfTwo, DeadlinesOfCommandsThatAreDoneAreForgotten) {
   for (uint64_t i = 0; i < 6000; ++i) {
     m.tell(wire::Do{CallId(++m.calls), 600'000, {}, {}, {}, Txn{{}, {Put{"/g", "x"}}, {}}});
@@ -436,6 +449,52 @@ TEST_F(MasterOfTwo, NewRulesCallEverythingBack) {
   m.sent.clear();
   m.tell(wire::Fetch{CallId(91), 5000, reader, "/f"});
   EXPECT_EQ(m.last_refused()->error.code, Code::Denied);
+}
+
+struct MasterWithRules : MasterOfTwo {
+  SessionId eve;
+  void SetUp() override {
+    MasterOfTwo::SetUp();
+    set_rules(2, "ann", {{"/", kAllRights}});
+    set_rules(3, "eve", {{"/e", kAllRights}});
+    m.apply_all();
+    eve = m.open(3, false, "eve");
+    EXPECT_LT(writer, eve);
+  }
+  void set_rules(uint64_t number, const Bytes& principal, std::vector<Rule> rules) {
+    m.tell(wire::Do{CallId(++m.calls), 5000, writer, CommandNumber(number), {}, SetRules{principal, std::move(rules)}});
+  }
+};
+
+TEST_F(MasterWithRules, WhoHasNoRightMakesNobodyWait) {
+  EXPECT_TRUE(m.fetch(reader, "/f").keep);
+  m.put(eve, 1, "/f", "eve");
+  EXPECT_EQ(m.proposed.size(), 1u);
+  EXPECT_TRUE(m.fetch(reader, "/f").keep);
+  m.apply_all();
+  EXPECT_EQ(m.last_reply().refused->code, Code::Denied);
+  m.put(eve, 1, "/f", "eve");
+  m.apply_all();
+  EXPECT_EQ(m.last_reply().refused->code, Code::Denied) << "the reply was kept";
+  m.tell(wire::Do{CallId(90), 5000, {}, {}, {}, SetRules{"eve", {{"/", kAllRights}}}}, "eve");
+  EXPECT_EQ(m.proposed.size(), 1u);
+  EXPECT_FALSE(m.last<wire::Invalidate>());
+}
+
+TEST_F(MasterWithRules, NewRulesThatAreProposedFirstMakeItWait) {
+  EXPECT_TRUE(m.fetch(reader, "/e").keep);
+  m.put(eve, 1, "/e", "eve");  // waits for the reader
+  m.put(eve, 2, "/f", "eve");  // would be refused
+  set_rules(4, "eve", {{"/", kAllRights}});
+  EXPECT_TRUE(m.proposed.empty());
+  m.tell(wire::Dropped{reader, Epoch(1), 1});
+  ASSERT_EQ(m.proposed.size(), 3u);
+  ASSERT_TRUE(std::holds_alternative<SetRules>(m.next_proposed().body));
+  m.apply_one();
+  EXPECT_FALSE(m.fetch(reader, "/f").keep);
+  m.apply_all();
+  EXPECT_FALSE(m.last_reply().refused);
+  EXPECT_TRUE(m.fetch(reader, "/f").keep);
 }
 
 }  // namespace

@@ -33,19 +33,6 @@ Result<void> check(const Permissions& permissions, Right right, ByteView path) {
   return permissions.check(right, path);
 }
 
-Result<void> check_all(const Permissions& permissions, const Txn& txn) {
-  for (const size_t count : {txn.compares.size(), txn.then_operations.size(), txn.else_operations.size()})
-    if (count > kOperationsMax)
-      return fail(Code::Invalid, fmt::format("a transaction of {} in a row, at most {}", count, kOperationsMax));
-  for (size_t i = 0; i < txn.compares.size(); ++i)
-    TRY_DO(at(check(permissions, Right::Read, path_of(txn.compares[i])), "compare", i));
-  // Both branches, so that being allowed does not hang on the state of files.
-  for (const auto* branch : {&txn.then_operations, &txn.else_operations})
-    for (size_t i = 0; i < branch->size(); ++i)
-      TRY_DO(at(check(permissions, right_for((*branch)[i]), path_of((*branch)[i])), "operation", i));
-  return {};
-}
-
 /// What it counts towards kReplyBytesMax.
 size_t bytes_of(const OperationResult& result) {
   size_t bytes = kResultBytes;
@@ -85,8 +72,21 @@ struct Running {
 
 }  // namespace
 
+Result<void> check_transaction(const Permissions& permissions, const Txn& txn) {
+  for (const size_t count : {txn.compares.size(), txn.then_operations.size(), txn.else_operations.size()})
+    if (count > kOperationsMax)
+      return fail(Code::Invalid, fmt::format("a transaction of {} in a row, at most {}", count, kOperationsMax));
+  for (size_t i = 0; i < txn.compares.size(); ++i)
+    TRY_DO(at(check(permissions, Right::Read, path_of(txn.compares[i])), "compare", i));
+  // Both branches, so that being allowed does not hang on the state of files.
+  for (const auto* branch : {&txn.then_operations, &txn.else_operations})
+    for (size_t i = 0; i < branch->size(); ++i)
+      TRY_DO(at(check(permissions, right_for((*branch)[i]), path_of((*branch)[i])), "operation", i));
+  return {};
+}
+
 Result<TxnReply> run_transaction(Work& work, const Permissions& permissions, SessionId session, const Txn& txn) {
-  TRY_DO(check_all(permissions, txn));
+  TRY_DO(check_transaction(permissions, txn));
   bool all = true;
   for (size_t i = 0; i < txn.compares.size() && all; ++i) {
     TRY(all, at(holds(work.state, txn.compares[i]), "compare", i));

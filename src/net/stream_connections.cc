@@ -37,6 +37,12 @@ Task<void> StreamTable::accept(Self, std::shared_ptr<Acceptor> acceptor) {
   }
 }
 
+void StreamTable::displace(StreamId stranger) {
+  close(stranger, Streams::Close::Now, {Code::Exhausted, "a newer connection took its place"});
+  strangers_.erase(stranger);
+  handshaking_.erase(stranger);
+}
+
 void StreamTable::admit(Socket socket) {
   ++metrics_.accepted;
   SocketError error;
@@ -51,13 +57,12 @@ void StreamTable::admit(Socket socket) {
     problem = fmt::format("{} connections from that address", found->second);
   } else if (accepted_ >= options_.connections_max) {
     // Who has authenticated and spoken stays; of the others the newest have the better chance.
-    if (strangers_.empty()) {
+    if (strangers_.empty())
       problem = fmt::format("{} connections", accepted_);
-    } else {
-      close(*strangers_.begin(), Streams::Close::Now, {Code::Exhausted, "a newer connection took its place"});
-      strangers_.erase(strangers_.begin());
-    }
+    else
+      displace(*strangers_.begin());
   }
+  if (problem.empty() && handshaking_.size() >= options_.handshakes_max) displace(*handshaking_.begin());
   if (!problem.empty()) {
     ++metrics_.refused;
     logger_.warn("net stream refused", {{"remote", remote_of(socket)}, {"reason", problem}});
@@ -68,6 +73,7 @@ void StreamTable::admit(Socket socket) {
   ++remotes_[remote];
   ++accepted_;
   strangers_.insert(stream->id);
+  if (tls_ != nullptr) handshaking_.insert(stream->id);
   stream->link->prepare();
   asio::co_spawn(loop_, serve(shared_from_this(), stream), asio::detached);
 }

@@ -126,6 +126,7 @@ void StreamTable::end(const StreamPtr& stream, Error reason) {
   if (stream->closing) reason = *stream->closing;
   streams_.erase(stream->id);
   strangers_.erase(stream->id);
+  handshaking_.erase(stream->id);
   if (stream->remote) {
     --accepted_;
     if (const auto found = remotes_.find(*stream->remote); --found->second == 0) remotes_.erase(found);
@@ -155,6 +156,7 @@ Task<Error> StreamTable::converse(StreamPtr stream) {
   stream->outbox = std::make_shared<Outbox>(options_.queue_bytes_max);
   stream->outbox->open();
   stream->open = true;
+  handshaking_.erase(stream->id);
   ++metrics_.open;
   link->attach(stream->outbox);
   link->on_written([this, id = stream->id] { written(id); });

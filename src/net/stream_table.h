@@ -59,6 +59,7 @@ class StreamTable : public std::enable_shared_from_this<StreamTable> {
 
   Task<void> accept(Self self, std::shared_ptr<Acceptor> acceptor);
   void admit(Socket socket);
+  void displace(StreamId stranger);
   Task<void> serve(Self self, StreamPtr stream);
   Task<void> dial(Self self, StreamPtr stream, std::string host, uint16_t port);
   Task<Error> reach(StreamPtr stream, Tcp::endpoint endpoint);
@@ -86,6 +87,7 @@ class StreamTable : public std::enable_shared_from_this<StreamTable> {
   uint64_t last_id_ = 0;
   std::unordered_map<StreamId, StreamPtr> streams_;
   std::set<StreamId> strangers_;                 // came in, and have not sent a frame: the oldest first
+  std::set<StreamId> handshaking_;               // of these, that are not authenticated: the oldest first
   std::map<asio::ip::address, size_t> remotes_;  // of those that came in
   size_t accepted_ = 0;                          // of streams_
   std::vector<std::shared_ptr<Link>> unflushed_;

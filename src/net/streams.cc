@@ -15,6 +15,7 @@ std::string StreamOptions::problem() const {
   if (ping_after_ms < 1 || dead_after_ms < 1)
     return fmt::format("ping_after_ms {} and dead_after_ms {}", ping_after_ms, dead_after_ms);
   if (connections_max < 1 || connections_per_address_max < 1) return "connections_max 0";
+  if (handshakes_max < 1) return "handshakes_max 0";
   if (payload_bytes_max > kPayloadBytesMax)
     return fmt::format("payload_bytes_max {}, at most {}", payload_bytes_max, kPayloadBytesMax);
   return "";

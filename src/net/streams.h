@@ -57,6 +57,9 @@ struct StreamOptions {
 
   size_t connections_max = 20'000;              // that came in, in all
   size_t connections_per_address_max = 20'000;  // of these
+  /// Of these, that are not authenticated: the oldest goes for a newer one. As many TLS handshakes as a core does
+  /// within handshake_timeout_ms: more of them would fail all the same, and take memory first.
+  size_t handshakes_max = 4'096;
   size_t payload_bytes_max = kPayloadBytesMax;  // of a frame that comes in
   size_t queue_bytes_max = 8u << 20;            // of frames to one stream; an empty queue takes one of any length
   /// Empty when usable, else what is wrong.

@@ -390,6 +390,20 @@ TEST_F(StreamsTest, TheSilentGiveWayToTheNew) {
   EXPECT_TRUE(here.is_open(first) && here.is_open(third));
 }
 
+TEST_F(StreamsTest, UnfinishedHandshakesGiveWayToNewOnes) {
+  StreamOptions few = patient(cell.files(1));
+  few.handshakes_max = 2;
+  End& there = server(few);
+  End& here = client(patient(cell.client_files("ann")));
+  const StreamId known = dial(here);
+  ASSERT_TRUE(run_until([&] { return there.opened.size() == 1; }));  // authenticated: does not count, silent as it is
+  Raw first = Raw::dial(port), second = Raw::dial(port), third = Raw::dial(port);
+  EXPECT_TRUE(run_until([&] { return there.streams->metrics().refused == 1; }));
+  EXPECT_EQ(first.receive_all(), "");
+  EXPECT_EQ(there.streams->metrics().accepted, 4);
+  EXPECT_TRUE(here.is_open(known));
+}
+
 TEST_F(StreamsTest, TimeToAuthenticateIsLimited) {
   StreamOptions quick = patient(cell.files(1));
   quick.handshake_timeout_ms = 20;

@@ -18,7 +18,8 @@ namespace wire = cell::wire;
 
 constexpr int64_t kUpkeepNs = 500'000'000;
 constexpr int64_t kRetryNs = 20'000'000;
-constexpr auto kGoodbyeTime = std::chrono::milliseconds(500);
+constexpr auto kGoodbyeTime =
+    std::chrono::milliseconds(50);  // nobody is master meanwhile: no longer for those that do not read
 
 net::NodeId node_of(MemberId member) { return net::NodeId(member.value); }
 MemberId member_of(net::NodeId node) { return MemberId(node.value); }
@@ -32,7 +33,7 @@ size_t connections_max() {
 
 }  // namespace
 
-/// The view was taken after the inputs had arrived, and its right to read before its state.
+/// The view was taken after the inputs had arrived; its right to read first, then the time, then its state.
 struct CellService::Turn {
   Time now;
   bool may_read;
@@ -93,7 +94,7 @@ void CellService::stop() {
   const std::lock_guard once(stop_mutex_);
   if (std::exchange(stopped_, true) || !thread_.joinable()) return;
   push(Work{[this] { send_away(); }});
-  std::this_thread::sleep_for(kGoodbyeTime / 10);  // clients hear it before the leader changes
+  left_.get_future().wait_for(kGoodbyeTime);  // clients go before the leader changes
 }
 
 void CellService::fail_with(const Error& error) {
@@ -133,7 +134,10 @@ void CellService::on_frame(net::StreamId stream, uint8_t channel, ByteView paylo
   push(Frame{stream, channel, Bytes(payload)});
 }
 void CellService::on_written(net::StreamId stream, uint64_t queue_bytes) { push(Written{stream, queue_bytes}); }
-void CellService::on_closed(net::StreamId stream, const Error&) { push(Closed{stream}); }
+void CellService::on_closed(net::StreamId stream, const Error&) {
+  push(Closed{stream});
+  tell_left();
+}
 
 /// Clients go to another member, or hear that nobody is here.
 void CellService::send_away() {
@@ -146,6 +150,11 @@ void CellService::send_away() {
     streams_->send(stream, wire::kClientChannel, std::move(message.message));
     streams_->close(stream, net::Streams::Close::WhenWritten, Error{Code::Unavailable, "the member stops"});
   }
+  tell_left();
+}
+
+void CellService::tell_left() {
+  if (stopping_ && streams_->metrics().open == 0 && !std::exchange(left_told_, true)) left_.set_value();
 }
 
 void CellService::run_turn() {
@@ -162,17 +171,15 @@ void CellService::run_turn() {
     figures_ = {};
     return;
   }
-  Turn turn{.now = Time{clock_.monotonic_ns()},
-            .may_read = member_->group().may_read(),
-            .state = nullptr,
-            .front = {},
-            .master = {}};
+  const bool may_read = member_->group().may_read();
+  // Taken after the right to read: what waits from the begin of an epoch must not have begun to before it was there.
+  Turn turn{.now = Time{clock_.monotonic_ns()}, .may_read = may_read, .state = nullptr, .front = {}, .master = {}};
   const Slot applied = member_->group().applied_slot();  // no later than what the state shows
   turn.state = member_->state().snapshot();
   const auto done = [&]() -> Result<void> {
     TRY_DO(follow_leader(turn));
     for (Input& input : inputs_) TRY_DO(take(turn, input));
-    if (std::exchange(told_applied_, applied) != applied) TRY_DO(front_->applied(turn.now, *turn.state, turn.front));
+    if (std::exchange(told_applied_, applied) != applied) front_->applied();
     if (front_->wake() <= turn.now) TRY_DO(front_->tick(turn.now, *turn.state, turn.front));
     if (master_.leads() && (master_.wake() <= turn.now || turn.may_read))
       TRY_DO(master_.tick(turn.now, turn.view(), turn.master));
@@ -209,7 +216,7 @@ Result<void> CellService::take(Turn& turn, Input& input) {
     if (written->queue_bytes >= before) return {};
     const uint64_t left = before - written->queue_bytes;
     before = written->queue_bytes;
-    return front_->written(turn.now, connection_of(written->stream), left, *turn.state, turn.front);
+    front_->written(turn.now, connection_of(written->stream), left, turn.front);
   } else if (auto* closed = std::get_if<Closed>(&input)) {
     unwritten_.erase(closed->stream);
     front_->closed(connection_of(closed->stream));

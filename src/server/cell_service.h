@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -112,6 +113,7 @@ class CellService final : private net::StreamReceiver, private net::Receiver {
   void send(cell::MemberId to, const cell::wire::PeerMessage& message);
   void propose(cell::Master::Output::Proposal proposal);
   void send_away();
+  void tell_left();
   void sleep_until_wanted();
   void upkeep();
   void fail_with(const Error& error);
@@ -147,6 +149,8 @@ class CellService final : private net::StreamReceiver, private net::Receiver {
   int64_t look_again_ns_ = INT64_MAX;  // it was not to be had
   int64_t upkeep_ns_ = 0;
   bool stopping_ = false;
+  std::promise<void> left_;  // kept when stopping_ and no client is here any more
+  bool left_told_ = false;
   mutable std::mutex figures_mutex_;
   CellFigures figures_;
 

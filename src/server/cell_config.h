@@ -12,11 +12,13 @@
 namespace hailstone::server {
 
 struct CellConfig {
-  uint64_t id = 1;                                      // of the node; never given twice in a cell
-  std::string name = "hailstone";                       // cells of other names are refused
-  std::string address = "127.0.0.1";                    // clients and members connect here
-  uint16_t port = 8082;                                 // for clients; 0: any free one
-  uint16_t member_port = 8083;                          // for other members; 0: any free one
+  uint64_t id = 1;                    // of the node; never given twice in a cell
+  std::string name = "hailstone";     // cells of other names are refused
+  std::string address = "127.0.0.1";  // clients and members connect here
+  uint16_t port = 8082;               // for clients; 0: any free one
+  uint16_t member_port = 8083;        // for other nodes; 0: any free one
+  uint16_t data_port = 8084;          // for other nodes' chunks and questions; 0: any free one
+  std::string at;  // where the cell's members serve clients, for a node that is none: HOST:PORT,... or srv:DOMAIN
   std::string advertise;                                // host that others reach this node by; empty: address
   std::vector<std::string> members;                     // ID=HOST:MEMBERPORT; see docs/cell.md
   bool join = false;                                    // into a running cell, rather than founding one with `members`

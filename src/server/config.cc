@@ -217,7 +217,11 @@ const std::vector<Row>& rows() {
       text("cell", "name", &Config::cell, &CellConfig::name, "cells of other names are refused"),
       text("cell", "address", &Config::cell, &CellConfig::address, "numeric; members and clients connect here"),
       number("cell", "port", &Config::cell, &CellConfig::port, "for clients; 0: any free one"),
-      number("cell", "member_port", &Config::cell, &CellConfig::member_port, "for other members; 0: any free one"),
+      number("cell", "member_port", &Config::cell, &CellConfig::member_port, "for other nodes; 0: any free one"),
+      number("cell", "data_port", &Config::cell, &CellConfig::data_port,
+             "for other nodes' chunks and questions; 0: any free one"),
+      text("cell", "at", &Config::cell, &CellConfig::at,
+           "where members serve clients, for a node that is none: HOST:PORT,HOST:PORT or srv:DOMAIN"),
       text("cell", "advertise", &Config::cell, &CellConfig::advertise,
            "host that others reach this node by; empty: address"),
       texts("cell", "members", &Config::cell, &CellConfig::members,
@@ -378,6 +382,8 @@ Result<void> Config::validate() const {
   if (cluster.groups > kGroupsOfOneMax)
     return fail(Code::Invalid, fmt::format("cluster.groups: {} is more than {}", cluster.groups, kGroupsOfOneMax));
   if (cluster.copies == 0) return fail(Code::Invalid, "cluster.copies: at least 1");
+  if (!has_role(kMemberRole) && cell.at.empty())
+    return fail(Code::Invalid, "cell.at: a node that is no member must know where the cell's members are");
   TRY_DO(cell.validate());
   TRY_DO(depot.validate());
   TRY_DO(s3.validate());

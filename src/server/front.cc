@@ -140,7 +140,8 @@ http::Task<http::Response> Front::handle(http::Request request) {
   }
   if (!depot_)
     depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer,
-                                            services->pool, services->node.config().depot);
+                                            services->pool, services->node.config().depot, services->node.channels(),
+                                            net::NodeId(services->node.config().cell.id));
   co_return co_await depot_->handle(std::move(request));
 }
 

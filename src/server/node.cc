@@ -31,7 +31,7 @@ Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<d
   TRY_DO(config.validate());
   auto directory = DataDirectory::open(*disk, config.data);
   if (!directory) return std::unexpected(std::move(directory).error().within(fmt::format("opening {}", config.data)));
-  std::unique_ptr<Node> node(new Node(config, std::move(disk)));
+  std::unique_ptr<Node> node(new Node(config, std::move(disk), logger));
   node->directory_ = *std::move(directory);
   const auto opened = [&]() -> Result<void> {
     TRY(node->own_host_,
@@ -40,7 +40,7 @@ Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<d
                         replica::WardReporter(), logger));
     TRY_DO(node->open_all(node->own_host_.get(), logger));
     TRY_DO(node->own_host_->start());
-    return node->found({});
+    return node->found({}, {});
   }();
   if (!opened) return std::unexpected(Error(opened.error()).within(fmt::format("opening {}", config.data)));
   return node;
@@ -48,7 +48,7 @@ Result<std::unique_ptr<Node>> Node::open(const Config& config, std::unique_ptr<d
 
 Result<std::unique_ptr<Node>> Node::open(const Config& config, DataDirectory directory,
                                          std::unique_ptr<disk::Disk> disk, GroupHost& groups, Logger& logger) {
-  std::unique_ptr<Node> node(new Node(config, std::move(disk)));
+  std::unique_ptr<Node> node(new Node(config, std::move(disk), logger));
   node->directory_ = std::move(directory);
   if (auto opened = node->open_all(&groups, logger); !opened)
     return std::unexpected(std::move(opened).error().within(fmt::format("opening {}", config.data)));
@@ -56,6 +56,7 @@ Result<std::unique_ptr<Node>> Node::open(const Config& config, DataDirectory dir
 }
 
 Node::~Node() {
+  if (cluster_) cluster_->stop();
   if (host_) host_->halt();
 }
 
@@ -96,27 +97,18 @@ Result<void> Node::open_all(GroupHost* groups, Logger& logger) {
                                        .reserve_bytes = config_.store_reserve_bytes,
                                        .verify_on_open = config_.store_verify_on_open},
                                       logger));
+  if (host_->net()) cluster_ = std::make_unique<Cluster>(config_, *host_, store_.get(), clock_, logger);
   extents_ = std::make_unique<chunk::ExtentCache>(
-      *store_, chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
-  nodes_ = std::make_unique<tree::CachedNodes>(*store_, tree::CacheOptions{.bytes_max = config_.cache_nodes_bytes});
+      chunks(), chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
+  nodes_ = std::make_unique<tree::CachedNodes>(chunks(), tree::CacheOptions{.bytes_max = config_.cache_nodes_bytes});
   TRY_DO(open_groups());
   repository_ =
-      std::make_unique<volume::Repository>(shards_, kFirstGroup, catalog_.published(), *store_, *nodes_, clock_);
+      std::make_unique<volume::Repository>(shards_, kFirstGroup, catalog_.published(), chunks(), *nodes_, clock_);
 
   collect_database_ = open_counts(logger);
   if (!collect_database_) return fail(Code::Io, config_.data + "/collect: can't be opened, nor made anew");
-  collector_ = std::make_unique<collect::Collector>([this] { return look(); }, *collect_database_, *store_, clock_);
+  collector_ = std::make_unique<collect::Collector>([this] { return look(); }, *collect_database_, chunks(), clock_);
 
-  const std::string key_path = config_.data + "/signing.pem";
-  TRY(const bool has_key, disk_->exists(key_path));
-  if (!has_key) {
-    TRY(const auto fresh, publish::SigningKey::generate());
-    TRY_DO(fresh.save(*disk_, key_path));
-  }
-  TRY(auto key, publish::SigningKey::load(*disk_, key_path));
-  signing_key_ = std::make_unique<publish::SigningKey>(std::move(key));
-  publisher_ = std::make_unique<publish::Publisher>(*repository_, *signing_key_, config_.publish, logger);
-  TRY_DO(open_master_key());
   logger.info("store open", {{"data", config_.data},
                              {"chunks", store_->stats().chunks},
                              {"disk_bytes", store_->stats().disk_bytes},
@@ -127,22 +119,68 @@ Result<void> Node::open_all(GroupHost* groups, Logger& logger) {
   return {};
 }
 
-Result<void> Node::open_master_key() {
-  const std::string path = config_.master_key_file.empty() ? config_.data + "/master.key" : config_.master_key_file;
-  TRY(const bool exists, disk_->exists(path));
-  if (!exists) {
+// Of the founders the one of the lowest id makes the keys; all others ask.
+bool Node::founds_keys() const {
+  if (config_.cell.join) return false;
+  const auto founders = config_.cell.founders();
+  return founders && std::ranges::min(*founders, {}, &net::PeerAddress::id).id.value == config_.cell.id;
+}
+
+Result<bool> Node::has_secrets() const {
+  TRY(const bool master, disk_->exists(master_key_path()));
+  TRY(const bool signing, disk_->exists(signing_key_path()));
+  return master && signing;
+}
+
+Result<void> Node::make_secrets() {
+  TRY(const bool master, disk_->exists(master_key_path()));
+  if (!master) {
     // A lost one is not replaced: what it sealed would be gone without a word.
     for (const auto& [id, key] : *catalog_.published().load()->keys)
       if (!key->sealed_secret.empty())
-        return fail(Code::NotFound,
-                    fmt::format("{} is missing: the secrets of access keys are sealed with it; put it back", path));
+        return fail(Code::NotFound, fmt::format("{} is missing: the secrets of access keys are sealed with it; put it "
+                                                "back",
+                                                master_key_path()));
     TRY(const auto fresh, random_hex(kMasterKeyBytes));
-    TRY_DO(write_private(path, fresh + "\n"));
+    TRY_DO(write_private(master_key_path(), fresh + "\n"));
   }
-  TRY(const auto text, disk::read_file(*disk_, path, 1024));
+  TRY(const bool signing, disk_->exists(signing_key_path()));
+  if (signing) return {};
+  TRY(const auto fresh, publish::SigningKey::generate());
+  return fresh.save(*disk_, signing_key_path());
+}
+
+Result<void> Node::load_secrets() {
+  TRY(const auto text, disk::read_file(*disk_, master_key_path(), 1024));
   if (!from_hex(ByteView(text).substr(0, text.find('\n')), master_key_) || master_key_.size() != kMasterKeyBytes)
-    return fail(Code::Invalid, fmt::format("{}: not 64 hex digits", path));
+    return fail(Code::Invalid, fmt::format("{}: not 64 hex digits", master_key_path()));
+  TRY(auto key, publish::SigningKey::load(*disk_, signing_key_path()));
+  signing_key_ = std::make_unique<publish::SigningKey>(std::move(key));
+  if (cluster_) {
+    TRY(const auto pem, disk::read_file(*disk_, signing_key_path(), 16u << 10));
+    cluster_->set_secrets({master_key_, pem});
+  }
   return {};
+}
+
+Result<void> Node::open_secrets(const std::function<bool()>& stop) {
+  TRY(bool there, has_secrets());
+  if (!there && (!cluster_ || founds_keys())) {
+    TRY_DO(make_secrets());
+    there = true;
+  }
+  while (!there) {
+    auto given = cluster_->ask_for_secrets();
+    if (given) {
+      TRY_DO(write_private(master_key_path(), to_hex(given->master_key) + "\n"));
+      TRY_DO(write_private(signing_key_path(), given->signing_key));
+      there = true;
+    } else {
+      if (stop && stop()) return fail(Code::Cancelled, "stopped before another node gave the cell's keys");
+      std::this_thread::sleep_for(kLookAgain);
+    }
+  }
+  return load_secrets();
 }
 
 // Whole or not there: a crash must not leave half a key that the next start takes for one.
@@ -187,6 +225,7 @@ std::unique_ptr<replica::Database> Node::open_counts(Logger& logger) {
 // knows.
 Result<void> Node::open_keys() {
   const std::string path = config_.data + "/admin.key";
+  if (cluster_ && !founds_keys()) return {};
   if (!catalog_.published().load()->keys->empty()) {
     if (auto text = disk::read_file(*disk_, path, 1024)) {
       admin_key_ = text->substr(0, text->find('\n'));
@@ -220,7 +259,7 @@ Result<std::unique_ptr<replica::Reader>> Node::look() const {
 
 // Alone, a full disk has no room for the election: what is there can be read, and commands are refused until there is.
 // With others, nothing is served before a quorum has said how far the groups are.
-Result<void> Node::found(const std::function<bool()>& stop) {
+Result<void> Node::wait_for_groups(const std::function<bool()>& stop) {
   for (uint32_t i = 0; i < shards_.size(); ++i) {
     if (host_->alone()) {
       const auto leads = host_->host().wait_until_leading(paxos::GroupId(kFirstGroup + i), kElectionTimeoutNs);
@@ -233,11 +272,35 @@ Result<void> Node::found(const std::function<bool()>& stop) {
       std::this_thread::sleep_for(kLookAgain);
     }
   }
+  return {};
+}
+
+Result<void> Node::wait_until_known(const std::function<bool()>& stop) {
+  while (true) {
+    const auto roster = cluster_->roster();
+    if (roster->complete && roster->self == Roster::Self::Registered) return {};
+    if (stop && stop()) return fail(Code::Cancelled, "stopped before the cell knew this node");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+Result<void> Node::found(const Addresses& addresses, const std::function<bool()>& stop) {
+  if (cluster_) TRY_DO(cluster_->start(addresses.cell_port, *repository_));
+  TRY_DO(wait_for_groups(stop));
+  if (cluster_) {
+    cluster_->announce(addresses.http, addresses.s3);
+    TRY_DO(wait_until_known(stop));
+  }
+  TRY_DO(open_secrets(stop));
+  publisher_ =
+      std::make_unique<publish::Publisher>(*repository_, *signing_key_, config_.publish, logger_, cluster_.get());
   return open_keys();
 }
 
 void Node::drain() {
+  if (cluster_) cluster_->leave();
   if (host_) host_->stop();
+  if (cluster_) cluster_->stop();
   if (store_)
     if (auto synced = store_->sync(); !synced) return;  // nothing unsynced was ever acknowledged
 }

@@ -10,6 +10,7 @@
 #include "chunk/local_store.h"
 #include "collect/collector.h"
 #include "publish/publisher.h"
+#include "server/cluster.h"
 #include "server/config.h"
 #include "server/data_directory.h"
 #include "server/group_host.h"
@@ -30,15 +31,23 @@ class Node {
   /// With the directory opened already; adds its groups to `groups`, which outlives it and is started next.
   static Result<std::unique_ptr<Node>> open(const Config& config, DataDirectory directory,
                                             std::unique_ptr<disk::Disk> disk, GroupHost& groups, Logger& logger);
+  /// Where clients of this node find it, and where its own cell service is: 0: it has none.
+  struct Addresses {
+    std::string http, s3;
+    uint16_t cell_port = 0;
+  };
   /// After the groups have started: waits until all have a leader and this node knows what was acknowledged before;
-  /// makes the first access key where there is none. Cancelled when `stop`, polled meanwhile, says so.
-  Result<void> found(const std::function<bool()>& stop);
+  /// joins the other nodes; has the cell's keys, made or asked for. Cancelled when `stop`, polled meanwhile, says so.
+  Result<void> found(const Addresses& addresses, const std::function<bool()>& stop);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
   volume::Repository& repository() { return *repository_; }
   publish::Publisher& publisher() { return *publisher_; }
+  Cluster* cluster() { return cluster_.get(); }  // null: a node without others
+  flip::LiveChannels* channels() { return cluster_ ? &cluster_->channels() : nullptr; }
+  chunk::ChunkStore& chunks() { return cluster_ ? cluster_->chunks() : *store_; }
   const publish::SigningKey& signing_key() const { return *signing_key_; }
   chunk::LocalStore& store() { return *store_; }
   tree::CachedNodes& nodes() { return *nodes_; }
@@ -61,21 +70,34 @@ class Node {
   void drain();
 
  private:
-  Node(const Config& config, std::unique_ptr<disk::Disk> disk) : config_(config), disk_(std::move(disk)) {}
+  Node(const Config& config, std::unique_ptr<disk::Disk> disk, Logger& logger)
+      : config_(config), disk_(std::move(disk)), logger_(logger) {}
   Result<void> open_all(GroupHost* groups, Logger& logger);
   Result<void> open_groups();
   Result<std::unique_ptr<replica::Reader>> look() const;
   std::unique_ptr<replica::Database> open_counts(Logger& logger);
+  Result<void> wait_for_groups(const std::function<bool()>& stop);
+  Result<void> wait_until_known(const std::function<bool()>& stop);
+  Result<void> open_secrets(const std::function<bool()>& stop);
+  Result<bool> has_secrets() const;
+  Result<void> make_secrets();
+  Result<void> load_secrets();
+  bool founds_keys() const;
   Result<void> open_keys();
-  Result<void> open_master_key();
+  std::string master_key_path() const {
+    return config_.master_key_file.empty() ? config_.data + "/master.key" : config_.master_key_file;
+  }
+  std::string signing_key_path() const { return config_.data + "/signing.pem"; }
   Result<void> write_private(const std::string& path, ByteView text);
 
   // In order of construction; destroyed from the bottom up.
   Config config_;
   SystemClock clock_;
   std::unique_ptr<disk::Disk> disk_;
+  Logger& logger_;
   DataDirectory directory_;
   std::unique_ptr<chunk::LocalStore> store_;
+  std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<chunk::ExtentCache> extents_;
   std::unique_ptr<tree::CachedNodes> nodes_;
   volume::Catalog catalog_;

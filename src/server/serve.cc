@@ -76,7 +76,7 @@ void greet(const Config& config, const Node* node, const std::string& url, const
     fmt::print("  cell          {}:{} (node {} of '{}')\n", config.cell.address, cell->port(), config.cell.id,
                config.cell.name);
   fmt::print("  metrics       {}/metrics\n  data          {}\n", url, config.data);
-  if (node && node->is_new()) {
+  if (node && node->is_new() && !node->admin_key().empty()) {
     fmt::print(
         "\nThis is a new data directory. Its first access key (role admin; kept in {}/admin.key):\n\n"
         "  export HAILSTONE_URL={}\n  export HAILSTONE_KEY={}\n",
@@ -179,7 +179,10 @@ Result<void> run_node(const Config& config, const replica::WardReporter& supervi
         shared.set_cell(cell.get());
       }
       if (!node) return {};
-      TRY_DO(node->found(stop_asked));
+      TRY_DO(node->found({.http = base_url(config, servers.main->port()),
+                          .s3 = servers.s3 ? base_url(config, servers.s3->port()) : std::string(),
+                          .cell_port = cell ? cell->port() : uint16_t{0}},
+                         stop_asked));
       janitor = std::make_unique<Janitor>(*node, logger);
       janitor->start();
       shared.open(*node, *janitor);

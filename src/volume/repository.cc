@@ -257,6 +257,20 @@ Result<std::vector<AuditRecord>> Repository::audit(UnixMicros before, size_t lim
   return out;
 }
 
+Result<std::vector<Flip>> Repository::newest_flips(const Volume& volume, std::string_view channel, size_t limit) const {
+  std::vector<Flip> out;
+  const Bytes prefix = schema::flips(volume.record.id, channel);
+  auto rows = database(volume).iterate(prefix, schema::end_of(prefix));
+  for (; rows->valid() && out.size() < limit; rows->next()) {
+    Decoder in(rows->value());
+    out.push_back(Flip::decode(in));
+    if (!in.done()) return fail(Code::Corrupt, "flip record: malformed");
+  }
+  TRY_DO(rows->status());
+  std::ranges::reverse(out);
+  return out;
+}
+
 Result<Flip> Repository::flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const {
   const Bytes prefix = schema::flips(volume.record.id, channel);
   auto rows = database(volume).iterate(prefix, schema::end_of(prefix));

@@ -150,6 +150,8 @@ class Repository {
   /// Newest first, of times before `before` (0: from the newest), at least `limit` of them where there are so many:
   /// those of one time come together.
   Result<std::vector<AuditRecord>> audit(UnixMicros before, size_t limit) const;
+  /// Oldest first, at most `limit`; the last one is the newest that is decided, be it that the channel was removed.
+  Result<std::vector<Flip>> newest_flips(const Volume& volume, std::string_view channel, size_t limit) const;
   /// The flip in force on a channel at `time`, from the whole recorded history. NotFound before the first.
   Result<Flip> flip_at(const Volume& volume, std::string_view channel, UnixMicros time) const;
   /// The reply to an earlier command with this caller's idempotency key and the same kind of body.

@@ -22,7 +22,7 @@ namespace hailstone::chunk {
 struct ReplicatorOptions {
   size_t queue_bytes_max = 64u << 20;          // per store, of chunks that wait for it or are on their way
   size_t unsettled_bytes_max = 128u << 20;     // of chunks that too few stores have, in all
-  size_t batch_bytes = 1u << 20;               // a batch ends with the chunk that passes this
+  size_t batch_bytes = 4u << 20;               // a batch ends with the chunk that passes this
   size_t batches_in_flight = 4;                // per store; what comes meanwhile shares the next one, and one fdatasync
   std::chrono::milliseconds patience{30'000};  // of put() for room, and of sync()
 };

@@ -337,6 +337,20 @@ TEST(ClusterStore, ReadsFromTheClosestStore) {
   EXPECT_EQ(cluster.store(4).metrics().reads.hedged, 0u);
 }
 
+TEST(ClusterStore, ASlowStoreDoesNotHoldUpATouch) {
+  Gate gate;
+  ClusterStoreOptions options;
+  options.patience = 1h;
+  TestCluster cluster(3, options);
+  const ChunkId id = put(cluster.store(1), "here and there");
+  ASSERT_TRUE(cluster.store(1).sync());
+  ASSERT_TRUE(cluster.wait_for_copies(id, 3));
+  cluster[2].faulty->before = hold(gate, "touch");
+  EXPECT_TRUE(touch(cluster.store(1), id));
+  ASSERT_TRUE(gate.wait_for_waiting(1)) << "it was asked";
+  gate.open();
+}
+
 TEST(ClusterStore, AbsentIsToldApartFromOutOfReach) {
   TestCluster cluster(3);
   const ChunkId none(sha256("none"));

@@ -129,7 +129,9 @@ int main(int argc, char** argv) {
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
   NullLogger logger;
   const auto disk = disk::make_real_disk();
-  const auto run = [&](uint64_t nodes, size_t bytes) {
+  enum class What { Local, CellOfOne, OneGateway, ThreeGateways };
+  const auto run = [&](What what, size_t bytes) {
+    const uint64_t nodes = what == What::Local || what == What::CellOfOne ? 1 : 3;
     std::filesystem::remove_all(directory);
     std::vector<std::unique_ptr<Node>> all;
     std::vector<StoreInfo> stores;
@@ -148,16 +150,15 @@ int main(int argc, char** argv) {
       std::unique_lock lock(node->mutex);
       node->changed.wait(lock, [&] { return node->peers == static_cast<int>(nodes) - 1; });
     }
-    if (nodes == 1) {
-      measure("local store", {all[0]->local.get()}, bytes, seconds);
-      measure("cell of one", cluster, bytes, seconds);
-    } else {
-      measure("three stores, one gateway", {cluster[0]}, bytes, seconds);
-      measure("three stores, three gateways", cluster, bytes, seconds);
+    switch (what) {
+      case What::Local: return measure("local store", {all[0]->local.get()}, bytes, seconds);
+      case What::CellOfOne: return measure("cell of one", cluster, bytes, seconds);
+      case What::OneGateway: return measure("three stores, one gateway", {cluster[0]}, bytes, seconds);
+      case What::ThreeGateways: return measure("three stores, three gateways", cluster, bytes, seconds);
     }
   };
   for (const size_t bytes : {size_t{4096}, size_t{1} << 20})
-    for (const uint64_t nodes : {1, 3}) run(nodes, bytes);
+    for (const What what : {What::Local, What::CellOfOne, What::OneGateway, What::ThreeGateways}) run(what, bytes);
   std::filesystem::remove_all(directory);
   return 0;
 }

@@ -1,7 +1,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <deque>
 #include <future>
+#include <mutex>
 
 #include "chunk/cluster_store.h"
 #include "chunk/remote_wire.h"
@@ -28,6 +31,29 @@ std::vector<ChunkId> pick(std::span<const ChunkId> ids, std::span<const size_t> 
   return out;
 }
 
+/// Answers to several calls, in the order in which they come.
+class Answers {
+ public:
+  void add(size_t call, Result<Bytes> answer) {
+    const std::lock_guard lock(mutex_);
+    answers_.emplace_back(call, std::move(answer));
+    came_.notify_one();
+  }
+  /// Each call has a deadline, so one comes for each.
+  std::pair<size_t, Result<Bytes>> next() {
+    std::unique_lock lock(mutex_);
+    came_.wait(lock, [&] { return !answers_.empty(); });
+    auto out = std::move(answers_.front());
+    answers_.pop_front();
+    return out;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable came_;
+  std::deque<std::pair<size_t, Result<Bytes>>> answers_;
+};
+
 bool takes_copies(const Placement& placement, net::NodeId node) {
   const StoreInfo* store = placement.find(node);
   return store != nullptr && store->state == StoreState::In && store->weight > 0;
@@ -43,7 +69,8 @@ std::unexpected<Error> unsure(const ChunkId& id, size_t copies, size_t quorum) {
 
 }  // namespace
 
-/// Asks each store about those of `ids` that are listed for it, all at once.
+/// Asks each store about those of `ids` that are listed for it, all at once. A store that is slow is not waited for
+/// once enough others have said that they have them all.
 void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
                             const std::map<net::NodeId, std::vector<size_t>>& questions, Counts& counts) {
   const auto now = placement();
@@ -51,9 +78,9 @@ void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
     net::NodeId node;
     std::vector<size_t> which;
     WriterMark mark;
-    Answer answer;
   };
   std::vector<Asked> asked;
+  const auto answers = std::make_shared<Answers>();
   for (const auto& [node, which] : questions) {
     if (node == options_.self) continue;
     for (size_t from = 0; from < which.size(); from += kRemoteIdsMax) {
@@ -61,8 +88,11 @@ void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
       const auto some = pick(ids, part);
       const WriterMark mark = method == RemoteMethod::Touch ? mark_for(node) : WriterMark();
       Bytes body = method == RemoteMethod::Touch ? encode_touch(mark, some) : encode_ids(some);
-      asked.push_back(
-          {node, {part.begin(), part.end()}, mark, call(rpc_, node, method, std::move(body), options_.patience)});
+      const size_t number = asked.size();
+      asked.push_back({node, {part.begin(), part.end()}, mark});
+      const auto sent = rpc_.call(node, static_cast<uint16_t>(method), std::move(body), options_.patience,
+                                  [answers, number](Result<Bytes> answer) { answers->add(number, std::move(answer)); });
+      if (!sent) answers->add(number, std::unexpected(sent.error()));
     }
   }
   const auto note = [&](net::NodeId node, std::span<const size_t> which, const Result<std::vector<bool>>& present) {
@@ -85,8 +115,12 @@ void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
       if (auto synced = local_->sync(); !synced) present = std::unexpected(std::move(synced).error());
     note(options_.self, mine->second, present);
   }
-  for (Asked& each : asked) {
-    const auto answer = each.answer.get();
+  const auto enough = [&] {
+    return std::ranges::all_of(counts.copies, [&](size_t copies) { return copies >= now->quorum(); });
+  };
+  for (size_t left = asked.size(); left > 0 && !enough(); --left) {
+    const auto [number, answer] = answers->next();
+    const Asked& each = asked[number];
     auto present = [&]() -> Result<std::vector<bool>> {
       if (!answer) return std::unexpected(answer.error());
       return read_presence(*answer, each.which.size());

@@ -232,7 +232,7 @@ void ClusterStore::watch(net::NodeId peer, bool up) {
     const std::lock_guard lock(mutex_);
     Told& told = told_[peer];
     told.up = up;
-    told.greeted = false;
+    told.ups += up;
     greet_ |= up;
   }
   if (up) stopped_.notify_all();
@@ -256,31 +256,33 @@ void ClusterStore::confirmed(net::NodeId store, const WriterMark& mark) {
 void ClusterStore::tell_sessions() {
   generations_->advance();
   const WriterMark mark = generations_->mark();
-  std::vector<net::NodeId> stores;
+  std::vector<std::pair<net::NodeId, uint64_t>> stores;  // and how often they had come up
   {
     const std::lock_guard lock(mutex_);
     for (auto& [id, told] : told_) {
       if (!told.up || !placement_->readable(id)) continue;
-      if (told.greeted && (told.ended >= told.named || mark.ended <= told.ended)) continue;
+      const bool greeted = told.greeted == told.ups;
+      if (greeted && (told.ended >= told.named || mark.ended <= told.ended)) continue;
       // What a store that was opened anew hears first is what it waits for the end of.
-      if (!told.greeted) told.named = std::max(told.named, mark.generation);
-      stores.push_back(id);
+      if (!greeted) told.named = std::max(told.named, mark.generation);
+      stores.emplace_back(id, told.ups);
     }
   }
-  std::vector<std::pair<net::NodeId, std::future<bool>>> answers;
-  for (const net::NodeId id : stores) {
+  std::vector<std::future<bool>> answers;
+  for (const auto& [id, ups] : stores) {
     auto heard = std::make_shared<std::promise<bool>>();
-    answers.emplace_back(id, heard->get_future());
+    answers.push_back(heard->get_future());
     const auto call =
         rpc_.call(id, static_cast<uint16_t>(RemoteMethod::Sessions), encode_sessions(mark), options_.patience,
                   [heard](const Result<Bytes>& answer) { heard->set_value(answer.has_value()); });
     if (!call) heard->set_value(false);
   }
-  for (auto& [id, answer] : answers) {
-    if (!answer.get()) continue;
+  for (size_t i = 0; i < stores.size(); ++i) {
+    if (!answers[i].get()) continue;
+    const auto [id, ups] = stores[i];
     confirmed(id, mark);
     const std::lock_guard lock(mutex_);
-    told_[id].greeted = told_[id].up;
+    told_[id].greeted = ups;
   }
 }
 

@@ -99,7 +99,8 @@ class ClusterStore final : public ChunkStore {
   /// What other stores were told of this node's sessions.
   struct Told {
     bool up = false;
-    bool greeted = false;  // since it is up: it may have been opened anew
+    uint64_t ups = 0;      // how often it came up: it may have been opened anew each time
+    uint64_t greeted = 0;  // the last of these for which it was told
     uint64_t named = 0;    // the highest generation that it was sent
     uint64_t ended = 0;    // and the highest end that it has confirmed
   };

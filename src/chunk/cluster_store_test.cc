@@ -126,8 +126,8 @@ TEST(ClusterStore, SaysWhichStoresAreMissingWhenAQuorumIsDown) {
 }
 
 TEST(ClusterStore, ASyncThatCannotReachAQuorumSaysSoUntilItCan) {
-  TestCluster cluster(3);
   Gate gate;
+  TestCluster cluster(3);
   for (const uint64_t i : {2, 3}) cluster[i].faulty->before = refuse_behind(gate, Code::Exhausted, "disk full", "put");
   const Bytes bytes = noise(5000, 1);
   const ChunkId id = put(cluster.store(1), bytes);
@@ -147,8 +147,8 @@ TEST(ClusterStore, ASyncThatCannotReachAQuorumSaysSoUntilItCan) {
 }
 
 TEST(ClusterStore, AFailedSyncOfAStoreDoesNotCount) {
-  TestCluster cluster(3);
   Gate gate;
+  TestCluster cluster(3);
   for (const uint64_t i : {2, 3})
     cluster[i].faulty->before = refuse_behind(gate, Code::Io, "the device is gone", "sync");
   put(cluster.store(1), "only placed");
@@ -185,10 +185,10 @@ TEST(ClusterStore, AnotherStoreStandsInWhereAQuorumWouldBeMissing) {
 }
 
 TEST(ClusterStore, ASlowStoreHoldsNobodyUpAndTakesBoundedMemory) {
+  Gate gate;
   ClusterStoreOptions options;
   options.replicator.queue_bytes_max = 100'000;
   TestCluster cluster(3, options);
-  Gate gate;
   cluster[3].faulty->before = hold(gate, "put");
   for (uint64_t i = 0; i < 100; ++i) {
     put(cluster.store(1), noise(20'000, i));
@@ -200,11 +200,11 @@ TEST(ClusterStore, ASlowStoreHoldsNobodyUpAndTakesBoundedMemory) {
 }
 
 TEST(ClusterStore, PutsWaitForStoresThatAQuorumNeeds) {
+  Gate gate;
   ClusterStoreOptions options;
   options.replicator.queue_bytes_max = options.replicator.unsettled_bytes_max = 100'000;
   TestCluster cluster(3, options);
   cluster.stop(3);
-  Gate gate;
   cluster[2].faulty->before = hold(gate, "put");
   std::atomic<int> puts = 0;
   std::thread writer([&] {
@@ -309,12 +309,12 @@ TEST(ClusterStore, ALyingStoreIsNotBelieved) {
 }
 
 TEST(ClusterStore, ASlowReadIsAskedOfTheNextStore) {
+  Gate gate;
   TestCluster cluster(4, {}, {4});
   const Bytes bytes = bytes_for(*cluster.store(4).placement(), {2});
   const ChunkId id = put(cluster.store(4), bytes);
   ASSERT_TRUE(cluster.store(4).sync());
   ASSERT_TRUE(cluster.wait_for_copies(id, 3));
-  Gate gate;
   cluster[2].faulty->before = hold(gate, "get");
   expect_bytes(cluster.store(4), id, bytes);
   EXPECT_EQ(cluster.store(4).metrics().reads.hedged, 1u);
@@ -335,6 +335,20 @@ TEST(ClusterStore, ReadsFromTheClosestStore) {
   cluster[3].faulty->lie = [](StoredChunk&) {};
   expect_bytes(cluster.store(4), id, bytes);
   EXPECT_EQ(cluster.store(4).metrics().reads.hedged, 0u);
+}
+
+TEST(ClusterStore, ASlowStoreDoesNotHoldUpATouch) {
+  Gate gate;
+  ClusterStoreOptions options;
+  options.patience = 1h;
+  TestCluster cluster(3, options);
+  const ChunkId id = put(cluster.store(1), "here and there");
+  ASSERT_TRUE(cluster.store(1).sync());
+  ASSERT_TRUE(cluster.wait_for_copies(id, 3));
+  cluster[2].faulty->before = hold(gate, "touch");
+  EXPECT_TRUE(touch(cluster.store(1), id));
+  ASSERT_TRUE(gate.wait_for_waiting(1)) << "it was asked";
+  gate.open();
 }
 
 TEST(ClusterStore, AbsentIsToldApartFromOutOfReach) {

@@ -62,7 +62,7 @@ void Replicator::set_up(net::NodeId id, bool up) {
     }
   }
   pump(lock);
-  changed_.notify_all();
+  wake();
 }
 
 Result<void> Replicator::put(const ChunkId& id, Chunk chunk) {
@@ -84,6 +84,7 @@ Result<void> Replicator::put(const ChunkId& id, Chunk chunk) {
   // Known so early, it is the caller's to deal with and nobody else's.
   Error error = why(*put);
   forget(*put);
+  wake();
   return std::unexpected(std::move(error));
 }
 
@@ -113,7 +114,10 @@ Result<void> Replicator::wait_for_room(Lock& lock, const std::vector<net::NodeId
       pump(lock);
       continue;
     }
-    if (changed_.wait_until(lock, deadline) == std::cv_status::timeout)
+    ++waiting_for_room_;
+    const auto waited = room_.wait_until(lock, deadline);
+    --waiting_for_room_;
+    if (waited == std::cv_status::timeout)
       return fail(Code::Unavailable,
                   fmt::format("{} bytes of chunks wait for their stores already, which are too slow or down: see that "
                               "they work, and try again",
@@ -130,10 +134,7 @@ void Replicator::advance(const PutPtr& put) {
     if (put->next > put->copies) ++metrics_.stand_ins;
     attempt(put, node);
   }
-  if (put->failed() && unsettled_.contains(put->number)) {
-    failed_.insert(put->number);
-    changed_.notify_all();
-  }
+  if (put->failed() && unsettled_.contains(put->number)) failed_.insert(put->number);
 }
 
 void Replicator::attempt(const PutPtr& put, net::NodeId node) {
@@ -178,7 +179,25 @@ void Replicator::forget(const Put& put) {
   failed_.erase(put.number);
   const auto newest = newest_.find(put.item.id);
   if (newest != newest_.end() && newest->second.get() == &put) newest_.erase(newest);
-  changed_.notify_all();
+}
+
+/// Whether the own store keeps one of the first `upto` chunks waiting.
+bool Replicator::has_local_work(uint64_t upto) const {
+  return !local_todo_.empty() || (!local_placed_.empty() && local_placed_.begin()->first <= upto);
+}
+
+/// Whoever can go on now: those whose chunks are settled or can't be, one for what the own store has to do, and those
+/// that wait for room.
+void Replicator::wake() {
+  const uint64_t lowest = unsettled_.empty() ? UINT64_MAX : unsettled_.begin()->first;
+  const uint64_t failed = failed_.empty() ? UINT64_MAX : *failed_.begin();
+  bool work = true;
+  for (Waiter* waiter : waiters_) {
+    const bool takes_work = work && has_local_work(waiter->upto);
+    work = work && !takes_work;
+    if (waiter->upto < lowest || waiter->upto >= failed || takes_work) waiter->woken.notify_one();
+  }
+  if (waiting_for_room_ > 0) room_.notify_all();
 }
 
 /// Sends what waits, as far as it may be under way at once.
@@ -221,7 +240,7 @@ void Replicator::answered(net::NodeId node, const std::vector<PutPtr>& batch, si
       refused(batch[i], node, answers[i].error());
     }
   }
-  changed_.notify_all();
+  wake();
   pump(lock);
 }
 
@@ -234,30 +253,31 @@ void Replicator::store_local(Lock& lock) {
     auto stored = local_->put_stored(put->item.id, put->item.chunk->view());
     lock.lock();
     if (stored) {
-      local_placed_.push_back(put);
+      local_placed_.emplace(put->number, put);
+      wake();
     } else {
       refused(put, self_, std::move(stored).error());
       pump(lock);
-      changed_.notify_all();
+      wake();
     }
   }
 }
 
 void Replicator::sync_local(Lock& lock) {
-  const std::vector<PutPtr> placed = std::exchange(local_placed_, {});
+  const auto placed = std::exchange(local_placed_, {});
   if (placed.empty()) return;
   lock.unlock();
   auto synced = local_->sync();
   lock.lock();
-  for (const PutPtr& put : placed) {
+  for (const auto& [number, put] : placed) {
     if (synced) {
       succeeded(put, self_);
     } else {
       refused(put, self_, synced.error());
     }
   }
+  wake();
   pump(lock);
-  changed_.notify_all();
 }
 
 /// Attempts anew what failed, with the stores of now.
@@ -287,12 +307,15 @@ Result<void> Replicator::sync() {
   pump(lock);
   while (true) {
     store_local(lock);
-    sync_local(lock);
+    if (has_local_work(upto)) sync_local(lock);
     if (unsettled_.empty() || unsettled_.begin()->first > upto) return {};
     if (!failed_.empty() && *failed_.begin() <= upto) return std::unexpected(why(*unsettled_.at(*failed_.begin())));
-    if (!local_todo_.empty() || !local_placed_.empty()) continue;
-    if (changed_.wait_until(lock, deadline) == std::cv_status::timeout)
-      return std::unexpected(why(*unsettled_.begin()->second));
+    if (has_local_work(upto)) continue;
+    Waiter waiter{.upto = upto};
+    const auto place = waiters_.insert(waiters_.end(), &waiter);
+    const auto waited = waiter.woken.wait_until(lock, deadline);
+    waiters_.erase(place);
+    if (waited == std::cv_status::timeout) return std::unexpected(why(*unsettled_.begin()->second));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,7 +23,7 @@ namespace hailstone::chunk {
 struct ReplicatorOptions {
   size_t queue_bytes_max = 64u << 20;          // per store, of chunks that wait for it or are on their way
   size_t unsettled_bytes_max = 128u << 20;     // of chunks that too few stores have, in all
-  size_t batch_bytes = 1u << 20;               // a batch ends with the chunk that passes this
+  size_t batch_bytes = 4u << 20;               // a batch ends with the chunk that passes this
   size_t batches_in_flight = 4;                // per store; what comes meanwhile shares the next one, and one fdatasync
   std::chrono::milliseconds patience{30'000};  // of put() for room, and of sync()
 };
@@ -71,6 +72,11 @@ class Replicator {
  private:
   struct Put;
   struct Peer;
+  /// One sync() while it waits. Each is woken by what it waits for alone: there are as many as writers.
+  struct Waiter {
+    uint64_t upto = 0;
+    std::condition_variable woken;
+  };
   using PutPtr = std::shared_ptr<Put>;
   using Lock = std::unique_lock<std::mutex>;
   using Time = std::chrono::steady_clock::time_point;
@@ -87,6 +93,8 @@ class Replicator {
   void sync_local(Lock& lock);
   void try_again(uint64_t upto);
   void forget(const Put& put);
+  bool has_local_work(uint64_t upto) const;
+  void wake();
   Error why(const Put& put) const;
 
   const ReplicatorOptions options_;
@@ -95,16 +103,18 @@ class Replicator {
   const Send send_;
 
   mutable std::mutex mutex_;  // of all below: writers, answers; held for bookkeeping only
-  std::condition_variable changed_;
+  std::list<Waiter*> waiters_;
+  size_t waiting_for_room_ = 0;
+  std::condition_variable room_;
   std::shared_ptr<const Placement> placement_;
   std::map<net::NodeId, Peer> peers_;
   uint64_t next_number_ = 1;
   std::map<uint64_t, PutPtr> unsettled_;  // by number
   std::unordered_map<ChunkId, PutPtr> newest_;
   size_t unsettled_bytes_ = 0;
-  std::set<uint64_t> failed_;         // of the unsettled: not enough stores are left to try
-  std::deque<PutPtr> local_todo_;     // to be put into the own store
-  std::vector<PutPtr> local_placed_;  // there, and not yet durable
+  std::set<uint64_t> failed_;                // of the unsettled: not enough stores are left to try
+  std::deque<PutPtr> local_todo_;            // to be put into the own store
+  std::map<uint64_t, PutPtr> local_placed_;  // there, and not yet durable; by number
   Metrics metrics_;
 };
 

@@ -12,25 +12,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kForward = 1, kReply = 2;
 /// How a refusal is said; 0 is none.
-constexpr uint8_t kNotRefused = 0, kInvalid = 1, kUnavailable = 2, kExhausted = 3, kIo = 4;
-
-uint8_t byte_of(Code code) {
-  switch (code) {
-    case Code::Invalid: return kInvalid;
-    case Code::Exhausted: return kExhausted;
-    case Code::Io: return kIo;
-    default: return kUnavailable;
-  }
-}
-
-Code code_of(uint8_t byte) {
-  switch (byte) {
-    case kInvalid: return Code::Invalid;
-    case kExhausted: return Code::Exhausted;
-    case kIo: return Code::Io;
-    default: return Code::Unavailable;
-  }
-}
+constexpr uint8_t kNotRefused = 0, kUnavailable = 1, kExhausted = 2;
 
 template <class M>
 void put_head(Encoder& to, uint8_t kind, const M& message) {
@@ -93,7 +75,7 @@ Bytes encode(const ForwardMessage& message) {
   if (const auto* reply = std::get_if<ForwardReply>(&message)) {
     put_head(to, kReply, *reply);
     to.varint(reply->next);
-    to.u8(reply->refused ? byte_of(reply->why.code) : kNotRefused);
+    to.u8(!reply->refused ? kNotRefused : reply->why.code == Code::Exhausted ? kExhausted : kUnavailable);
     if (reply->refused) to.bytes(ByteView(reply->why.message).substr(0, kRefusalBytesMax));
     return out;
   }
@@ -118,8 +100,8 @@ Result<ForwardMessage> decode_forward_message(ByteView bytes) {
     reply.next = in.varint();
     const uint8_t refusal = in.u8();
     reply.refused = refusal != kNotRefused;
-    if (reply.refused) reply.why = {code_of(refusal), Bytes(in.bytes())};
-    if (!in.done() || refusal > kIo || reply.why.message.size() > kRefusalBytesMax)
+    if (reply.refused) reply.why = {refusal == kExhausted ? Code::Exhausted : Code::Unavailable, Bytes(in.bytes())};
+    if (!in.done() || refusal > kExhausted || reply.why.message.size() > kRefusalBytesMax)
       return fail(Code::Corrupt, fmt::format("an answer to forwarded commands, malformed, {} bytes", bytes.size()));
     return reply;
   }

@@ -58,7 +58,7 @@ struct ForwardReply {
   uint64_t begin = 0;  // the highest heard
   uint64_t next = 0;
   bool refused = false;
-  Error why;  // if refused; at most kRefusalBytesMax of message
+  Error why;  // if refused: Exhausted or Unavailable, at most kRefusalBytesMax of message
 };
 inline constexpr size_t kRefusalBytesMax = 1024;
 

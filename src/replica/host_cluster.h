@@ -1,10 +1,10 @@
-// Three members of a few groups in one process, on simulated disks, joined by calls: for tests.
+// Members of a few groups in one process, on simulated disks, joined by calls: for tests.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <future>
 #include <map>
@@ -50,6 +50,7 @@ class Wires {
 };
 
 struct MemberOptions {
+  uint64_t voters = 3, learners = 0;  // from 1 on; of the first configuration
   size_t groups = 3;
   enum class Store : uint8_t { Memory, Rocks } store = Store::Memory;
   uint64_t flush_bytes = 64u << 20;
@@ -75,7 +76,9 @@ class Member final : public Transport {
     options.consensus.tail_bytes = 64 << 10;
     options.consensus.rest_after_ns = member.rest_after_ns;
     options.consensus.checksum_every = 16;
-    const paxos::Config first{.epoch = 1, .voters = {{.id = ReplicaId(1)}, {.id = ReplicaId(2)}, {.id = ReplicaId(3)}}};
+    paxos::Config first{.epoch = 1, .voters = {}, .learners = {}};
+    for (uint64_t id = 1; id <= member.voters; ++id) first.voters.push_back({.id = ReplicaId(id)});
+    for (uint64_t id = 1; id <= member.learners; ++id) first.learners.push_back(ReplicaId(member.voters + id));
     auto host = Host::open(disk_, clock_, this, options, logger_);
     ASSERT_TRUE(host) << host.error().message;
     host_ = std::move(*host);
@@ -133,6 +136,7 @@ class HostTest : public testing::Test {
   static constexpr std::chrono::seconds kPatience{60};  // only a failure takes so long
 
   void SetUp() override {
+    for (uint64_t id = 1; id <= options_.voters + options_.learners; ++id) members_.emplace_back(wires_, ReplicaId(id));
     for (auto& member : members_) member.start(options_);
   }
   void start(size_t i) { members_[i].start(options_); }
@@ -180,8 +184,7 @@ class HostTest : public testing::Test {
   MemberOptions options_;
   size_t perhaps_ = 0, extra_ = 0;
   Wires wires_;
-  std::array<Member, 3> members_{Member(wires_, ReplicaId(1)), Member(wires_, ReplicaId(2)),
-                                 Member(wires_, ReplicaId(3))};
+  std::deque<Member> members_;
 };
 
 }  // namespace hailstone::replica

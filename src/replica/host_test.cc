@@ -39,6 +39,10 @@ TEST_F(HostTest, AMemberWithADamagedLogIsHealedByTheOthers) {
   start(1);
   must(0, "b");
   converge(41);
+  const auto blind = [&] { return members_[1].host().status(GroupId(0)).description.contains("blind"); };
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (blind() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  ASSERT_FALSE(blind());
   // It votes again: the others can do without one of them.
   members_[2].stop();
   must(0, "c");

@@ -124,6 +124,9 @@ class HostedGroup final : public Group {
   void propose_waiting();
   std::optional<Error> no_proposals();
   void handle(paxos::Event& event);
+  // hosted_group_snapshots.cc
+  void tick_snapshots(paxos::Time now);
+  paxos::Time snapshots_wakeup() const;
   void begin_fetch(const paxos::FetchSnapshot& wanted);
   void ask_for_piece();
   void take_piece(const SnapshotPiece& piece);
@@ -151,7 +154,7 @@ class HostedGroup final : public Group {
   std::atomic<uint64_t> unanswered_bytes_ = 0;  // of proposals: queued, in the log, being applied
   std::atomic<int64_t> lease_end_ns_ = INT64_MIN;
   std::atomic<uint64_t> lead_slot_ = UINT64_MAX;  // applied, the state holds what was acknowledged before this leader,
-                                                  // and what others were told to show
+                                                  // and what others may show
 
   mutable std::mutex mutex_;  // other threads against the host's; guards the block below
   std::vector<Proposal> proposals_;
@@ -162,6 +165,7 @@ class HostedGroup final : public Group {
   // The host's thread only.
   std::optional<paxos::Replica> replica_;
   Proposals queue_;
+  bool speaks_ = false;  // there are others, to whom it says what is chosen
   uint64_t next_tag_ = 1;
   std::unordered_map<uint64_t, ReadDone> asked_;                                   // by tag
   std::unordered_map<uint64_t, std::function<void(Result<void>)>> reconfiguring_;  // by tag

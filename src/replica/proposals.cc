@@ -56,7 +56,6 @@ void Proposals::settle(const paxos::Outcome& outcome) {
   switch (outcome.result) {
     case Dropped: return;  // a record of a later ballot follows it, and settles all that was proposed under this one
     case Chosen:
-      if (item->others()) shown_ = std::max(shown_, outcome.slot);
       if (item->done) {
         --own_;
         answers_.emplace_back(outcome.slot, std::move(item->done));

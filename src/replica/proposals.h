@@ -55,8 +55,6 @@ class Proposals {
   /// When turn() must be called next if nothing comes before.
   paxos::Time next_wakeup() const { return due() ? wake_ : paxos::kNever; }
 
-  /// Commands of others are chosen up to here: whoever sent them may have shown it to the world.
-  Slot shown() const { return shown_; }
   /// Nobody here waits.
   bool idle() const { return own_ == 0; }
   /// There is something that turn() must be called for.
@@ -132,7 +130,6 @@ class Proposals {
   paxos::Ballot taking_in_;
   std::map<paxos::ReplicaId, std::vector<Taker>> takers_;
   uint64_t taken_bytes_ = 0;
-  Slot shown_;
 };
 
 }  // namespace hailstone::replica

@@ -11,8 +11,8 @@ using namespace hailstone::flip;
 
 namespace {
 
-constexpr int kNodes = 3, kFlips = 500;
-constexpr int64_t kReads = 5'000'000;
+constexpr int kNodes = 3, kFlips = 500, kRounds = 200;
+constexpr int64_t kReads = 20'000;
 constexpr auto kBetween = std::chrono::milliseconds(10);
 
 struct Times {
@@ -62,11 +62,14 @@ int main() {
   std::vector<std::shared_ptr<LiveCache>> caches;
   for (auto& node : nodes) settle(*node, *caches.emplace_back(node->live->make_cache()));
 
-  const int64_t began_ns = publisher.clock.monotonic_ns();
-  for (int64_t i = 0; i < kReads; ++i)
-    if (caches[0]->get("repo", "current") == nullptr) settle(*nodes[0], *caches[0]);
-  fmt::print("{:<40} {:.1f} ns\n", "resolution from memory",
-             static_cast<double>(publisher.clock.monotonic_ns() - began_ns) / kReads);
+  int64_t best_ns = INT64_MAX;  // of what others leave of the machine
+  for (int round = 0; round < kRounds; ++round) {
+    const int64_t began_ns = publisher.clock.monotonic_ns();
+    for (int64_t i = 0; i < kReads; ++i)
+      if (caches[0]->get("repo", "current") == nullptr) settle(*nodes[0], *caches[0]);
+    best_ns = std::min(best_ns, publisher.clock.monotonic_ns() - began_ns);
+  }
+  fmt::print("{:<40} {:.1f} ns\n", "resolution from memory", static_cast<double>(best_ns) / kReads);
 
   std::atomic<bool> stop{false};
   std::vector<Times> waits(2 * kNodes);

@@ -254,6 +254,27 @@ TEST(ClientCache, EachReaderHasItsOwnDeadline) {
   EXPECT_EQ(c.verdict(patient), Verdict::Done);
 }
 
+TEST(ClientCache, ACacheLeaseThatIsNotProlongedOnceIsAskedForAgainSoon) {
+  Caching c;
+  c.fetch("/a");
+  c.pass_ms(700);
+  c.answer(c.next<wire::KeepAlive>(), 9'000, 0);  // the master waits for a Dropped
+  EXPECT_TRUE(c.has("/a"));
+  c.pass_ms(700);
+  c.answer_beat();
+  c.pass_ms(1'000);
+  EXPECT_TRUE(c.has("/a"));
+}
+
+TEST(ClientCache, NorIsItForgottenWhenItLapses) {
+  Caching c;
+  c.pass_ms(3'100);
+  c.answer(c.next<wire::KeepAlive>(), 9'000, 0);
+  c.core.read(c.new_tag(), "/a", kNever, c.now_ns);
+  c.drain();
+  c.answer_beat();  // at once, so that what is fetched next can be kept
+}
+
 // ---- copies that other threads read ----
 
 Options told_of_drops() {

@@ -34,7 +34,8 @@ bool LeaseView::answered(const wire::Lease& lease) {
   const Sent& sent = sent_[lease.beat.value % sent_.size()];
   if (!lease.beat || sent.beat != lease.beat) return false;
   lease_ms_ = lease.lease_ms;
-  cache_ms_ = lease.cache_ms;
+  // None is given while something is to be dropped: not now, but as long as before the next time.
+  if (lease.cache_ms > 0) cache_ms_ = lease.cache_ms;
   // Answers may come out of order: an older one takes nothing back.
   renewed_ns_ = std::max(renewed_ns_, sent.at_ns);
   ends_ns_ = std::max(ends_ns_, sent.at_ns + shortened_ns(lease.lease_ms));

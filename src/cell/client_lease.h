@@ -31,7 +31,7 @@ class LeaseView {
   bool cache_runs(int64_t now_ns) const { return now_ns < cache_ends_ns_; }
   int64_t ends_ns() const { return ends_ns_; }
   int64_t cache_ends_ns() const { return cache_ends_ns_; }  // 0: there is none, or it was ended
-  bool may_cache() const { return cache_ms_ > 0; }          // the newest Lease gave a cache lease
+  bool may_cache() const { return cache_ms_ > 0; }          // a Lease of this session gave a cache lease
   wire::Beat last_beat() const { return last_; }
   bool in_flight() const { return unanswered_since_ns_ != kNever; }
   /// When the oldest beat of this connection was sent after which none was answered; kNever: there is none.

@@ -42,6 +42,7 @@ class LiveChannels {
   /// On the client's thread, or on the caller's where nothing has to be asked; must not wait.
   using Done = std::move_only_function<void(Result<LivePtr>)>;
 
+  /// `clock`: as the client's own, CLOCK_BOOTTIME.
   LiveChannels(net::asio::io_context& loop, client::CellClient& client, const Clock& clock, LiveOptions options = {});
   ~LiveChannels();  // who waits gets Unavailable
   LiveChannels(const LiveChannels&) = delete;

@@ -34,7 +34,7 @@ void print_members(Context& context, const Json& status) {
     const bool self = member.value("self", false);
     const uint64_t id = member.value("id", uint64_t{0});
     table.row({fmt::format("{}", id), text_field(member, "standing"),
-               id == status.value("leader", uint64_t{0}) ? "leader" : "-", text_field(member, "address"),
+               id == status.value("leader", uint64_t{0}) ? "leader" : "-", printable(text_field(member, "address")),
                self                               ? "(asked)"
                : member.value("connected", false) ? "yes"
                                                   : "NO",
@@ -54,7 +54,7 @@ Result<int> show_status(Context& context, const CellOptions& options, const Admi
     context.out() << line_of(status) << '\n';
     return exit;
   }
-  Table table({{"CELL"}, {text_field(status, "cell")}});
+  Table table({{"CELL"}, {printable(text_field(status, "cell"))}});
   table.row({"asked", "node " + text_field(status, "member")});
   table.row({"leader", leader ? fmt::format("node {}", leader) : "NOBODY: no majority is up"});
   table.row({"revision", text_field(status, "revision")});
@@ -104,8 +104,7 @@ Result<void> promote(client::BlockingClient& client, const CellOptions& options,
   while (true) {
     const auto answer = manage_cell(client, options, {{"op", "members.promote"}, {"id", id}});
     if (answer) return {};
-    const bool later = answer.error().code == Code::Invalid || answer.error().code == Code::Unavailable ||
-                       answer.error().code == Code::Conflict;
+    const bool later = answer.error().code == Code::Unavailable || answer.error().code == Code::Conflict;
     if (!later || std::chrono::steady_clock::now() > deadline) return std::unexpected(answer.error());
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
@@ -154,8 +153,9 @@ Result<int> list_sessions(Context& context, const CellOptions& options, const Ad
                       {"caching", session.caching},
                       {"holds", session.holds},
                       {"opened", opened}});
-      table.row({fmt::format("{}", session.id.value), session.principal, fmt::format("{} s", session.lease_ms / 1000),
-                 fmt::format("{}", session.holds), session.caching ? "yes" : "no", format_time(opened)});
+      table.row({fmt::format("{}", session.id.value), printable(session.principal),
+                 fmt::format("{} s", session.lease_ms / 1000), fmt::format("{}", session.holds),
+                 session.caching ? "yes" : "no", format_time(opened)});
     }
     after = page.back().id;
   }
@@ -229,7 +229,7 @@ Result<int> show_rules(Context& context, const CellOptions& options, const Admin
   Table table({{"PREFIX"}, {"RIGHTS"}});
   for (const auto& rule : std::get<std::vector<cell::Rule>>(answered.answer)) {
     rows.push_back({{"prefix", rule.prefix}, {"rights", rights_text(rule.rights)}});
-    table.row({rule.prefix, rights_text(rule.rights)});
+    table.row({printable(rule.prefix), rights_text(rule.rights)});
   }
   if (context.json)
     context.out() << line_of(rows) << '\n';

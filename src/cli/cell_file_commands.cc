@@ -39,12 +39,12 @@ Result<int> list_files(Context& context, const CellOptions& options, const FileA
         Json row = json_of(*stat);
         row["name"] = entry.name;
         rows.push_back(std::move(row));
-        table.row({entry.name, fmt::format("{}", stat->generation), fmt::format("{}", stat->changed.value),
+        table.row({printable(entry.name), fmt::format("{}", stat->generation), fmt::format("{}", stat->changed.value),
                    format_size(stat->bytes), stat->owner ? fmt::format("session {}", stat->owner.value) : "-"});
       } else {
         const auto& directory = std::get<cell::DirectoryStat>(entry.node);
         rows.push_back({{"name", entry.name + "/"}, {"children", directory.children}});
-        table.row({entry.name + "/", "-", fmt::format("{}", directory.changed.value),
+        table.row({printable(entry.name) + "/", "-", fmt::format("{}", directory.changed.value),
                    fmt::format("{} in it", directory.children), "-"});
       }
     }
@@ -60,7 +60,7 @@ Result<int> list_files(Context& context, const CellOptions& options, const FileA
 Result<int> print_file(Context& context, const CellOptions& options, const FileArguments& arguments) {
   TRY(const auto client, connect_cell(context, options, Session::None));
   TRY(const auto copy, result_of(client->get(arguments.path, options.within())));
-  if (!copy.file) return fail(Code::NotFound, fmt::format("{}: no such file", arguments.path));
+  if (!copy.file) return fail(Code::NotFound, fmt::format("{}: no such file", printable(arguments.path)));
   if (context.json) {
     Json json = json_of(copy.file->stat);
     json["path"] = arguments.path;
@@ -171,7 +171,7 @@ Result<int> watch_files(Context& context, const CellOptions& options, const File
       else if (item.event.instance)
         more = fmt::format("  generation {}", item.event.generation);
       context.out() << fmt::format("{:>8}  {:<13} {}{}\n", item.revision.value, json["event"].get<std::string>(),
-                                   item.event.path, more);
+                                   printable(item.event.path), more);
     }
     context.out() << std::flush;
     if (batch->compacted)

@@ -71,7 +71,8 @@ Result<pid_t> start(const std::vector<std::string>& words, const cell::Sequencer
 /// Runs until the command ends, or is made to since the lock may be lost. The exit code is the command's.
 Result<int> run_while_held(Context& context, const LockArguments& arguments, const cell::Sequencer& sequencer,
                            const std::atomic<bool>& in_doubt) {
-  if (in_doubt) return fail(Code::Unavailable, fmt::format("lock {} may be lost: nothing was run", sequencer.path));
+  if (in_doubt)
+    return fail(Code::Unavailable, fmt::format("lock {} may be lost: nothing was run", printable(sequencer.path)));
   TRY(const pid_t pid, start(arguments.words, sequencer));
   const sigset_t signals = interesting();
   const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
@@ -84,12 +85,13 @@ Result<int> run_while_held(Context& context, const LockArguments& arguments, con
     int status = 0;
     if (::waitpid(pid, &status, WNOHANG) == pid) {
       if (ending_s >= 0)
-        return fail(Code::Unavailable, fmt::format("lock {} may be lost: the command was ended", sequencer.path));
+        return fail(Code::Unavailable,
+                    fmt::format("lock {} may be lost: the command was ended", printable(sequencer.path)));
       return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
     if (!in_doubt) continue;
     if (ending_s < 0) {
-      context.note(fmt::format("lock {} may be lost: ending the command", sequencer.path));
+      context.note(fmt::format("lock {} may be lost: ending the command", printable(sequencer.path)));
       ::kill(pid, SIGTERM);
       ending_s = 0;
     } else if ((ending_s += 0.05) > arguments.grace_s) {
@@ -136,13 +138,13 @@ Result<int> while_held(Context& context, client::BlockingClient& client, const C
   if (!arguments.value.empty()) {
     TRY_DO(
         result_of(client.put(arguments.path, arguments.value, {.life = cell::Put::Life::Ephemeral}, options.within())));
-    context.note(fmt::format("elected: {}", text_of(sequencer)));
+    context.note(fmt::format("elected: {}", printable(text_of(sequencer))));
   }
   if (arguments.words.empty()) {
     context.out() << (context.json ? line_of(json_of(sequencer)) : text_of(sequencer)) << std::endl;
     while (!in_doubt && ending_signal({.tv_sec = 0, .tv_nsec = 50'000'000}) == 0) {
     }
-    if (in_doubt) return fail(Code::Unavailable, fmt::format("lock {} may be lost", arguments.path));
+    if (in_doubt) return fail(Code::Unavailable, fmt::format("lock {} may be lost", printable(arguments.path)));
     return kExitOk;
   }
   return run_while_held(context, arguments, sequencer, in_doubt);

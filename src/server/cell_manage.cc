@@ -138,9 +138,20 @@ void CellManage::promote(const Request& request, Done done) {
   if (next.is_voter(id)) return done(fail(Code::Exists, fmt::format("node {} votes already", id.value)));
   if (!next.is_learner(id))
     return done(fail(Code::NotFound, fmt::format("node {} is no member: add it first", id.value)));
+  // A young cell's learner counts as caught up before anything reached it, and as a voter it would be missed.
+  const auto peers = member_.net().metrics();
+  const auto peer = std::ranges::find(peers, net::NodeId(id.value), &net::PeerMetrics::id);
+  if (peer == peers.end() || !peer->connected || !peer->heard)
+    return done(fail(Code::Conflict, fmt::format("node {} is not connected: start it", id.value)));
   std::erase(next.learners, id);
   next.voters.push_back({.id = id});
-  reconfigure(std::move(next), std::move(done));
+  if (const std::string problem = next.problem(); !problem.empty()) return done(fail(Code::Invalid, problem));
+  reconfigure(std::move(next), [done = std::move(done)](Result<Bytes> promoted) {
+    // What else it is refused for passes: it has not caught up. Clients ask again by themselves when told Unavailable.
+    if (!promoted && promoted.error().code == Code::Invalid)
+      return done(fail(Code::Conflict, std::move(promoted).error().message));
+    done(std::move(promoted));
+  });
 }
 
 void CellManage::remove(const Request& request, Done done) {

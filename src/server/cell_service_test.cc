@@ -181,6 +181,17 @@ TEST_F(CellServiceTest, AMemberIsAddedPromotedAndTheFirstOneRemoved) {
   EXPECT_EQ(manage(*there, {{"op", "members.remove"}, {"id", 2}}).error().code, Code::Invalid);
 }
 
+TEST_F(CellServiceTest, WhoIsNotThereIsNotPromotedYet) {
+  const auto service = start(config(1));
+  const auto client = connect(*service);
+  ASSERT_TRUE(client->put("/f", "1", {}, kSoon));
+  ASSERT_TRUE(manage(*client, {{"op", "members.add"}, {"id", 2}, {"address", "127.0.0.1:1"}}));
+  const auto promoted = manage(*client, {{"op", "members.promote"}, {"id", 2}});
+  ASSERT_FALSE(promoted);
+  EXPECT_EQ(promoted.error().code, Code::Conflict) << promoted.error().message;
+  EXPECT_EQ(manage(*client, {{"op", "members.promote"}, {"id", 3}}).error().code, Code::NotFound);
+}
+
 TEST_F(CellServiceTest, ASnapshotBeginsAnotherCellWhoseNewMembersHaveItAll) {
   const std::string file = base_ + "/snapshot";
   {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -31,8 +32,9 @@ class FaultyStore final : public ChunkStore {
   std::function<Result<void>(const std::string& call)> before;
   /// Gives other bytes instead of those of get_stored().
   std::function<void(StoredChunk&)> lie;
-  /// Called after each put.
-  std::function<void()> stored;
+  /// Called after each put and touch.
+  std::function<void()> done;
+  std::atomic<int> touches = 0;
 
   Result<ChunkId> put(ByteView bytes, Compress compress) override {
     TRY_DO(ask("put"));
@@ -44,9 +46,9 @@ class FaultyStore final : public ChunkStore {
   }
   Result<void> put_stored(const ChunkId& id, const StoredView& chunk) override {
     TRY_DO(ask("put"));
-    auto done = store_.put_stored(id, chunk);
-    if (stored) stored();
-    return done;
+    auto stored = store_.put_stored(id, chunk);
+    if (done) done();
+    return stored;
   }
   Result<void> sync() override {
     TRY_DO(ask("sync"));
@@ -69,7 +71,10 @@ class FaultyStore final : public ChunkStore {
   Result<std::vector<bool>> has(std::span<const ChunkId> ids) override { return store_.has(ids); }
   Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override {
     TRY_DO(ask("touch"));
-    return store_.touch(ids);
+    auto touched = store_.touch(ids);
+    ++touches;
+    if (done) done();
+    return touched;
   }
   Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) override { return store_.list(after, limit); }
   Result<void> erase(std::span<const ChunkId> ids) override { return store_.erase(ids); }
@@ -157,7 +162,7 @@ class TestCluster {
       local.reserve_bytes = 0;
       node.local = LocalStore::open(node.disk, local, logger_).value();
       node.faulty = std::make_unique<FaultyStore>(*node.local);
-      node.faulty->stored = [this] {
+      node.faulty->done = [this] {
         const std::lock_guard lock(mutex_);
         changed_.notify_all();
       };
@@ -246,6 +251,11 @@ class TestCluster {
     size_t out = 0;
     for (auto& [i, node] : nodes_) out += node->local != nullptr && holds(i, id);
     return out;
+  }
+  /// Waits until that store was touched so often: a quorum is enough for who touches.
+  bool wait_for_touches(uint64_t i, int n) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kClusterPatience, [&] { return nodes_.at(i)->faulty->touches >= n; });
   }
   /// Waits until so many stores have it.
   bool wait_for_copies(const ChunkId& id, size_t n) {

@@ -158,7 +158,7 @@ class ClusterSessions : public testing::Test {
   }
 
   static ClusterStoreOptions options() {
-    ClusterStoreOptions out;
+    ClusterStoreOptions out = patient();
     out.sessions_every = std::chrono::hours(1);  // the tests say when
     return out;
   }

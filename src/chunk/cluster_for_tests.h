@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -15,6 +16,7 @@
 #include "base/logger.h"
 #include "chunk/cluster_store.h"
 #include "chunk/local_store.h"
+#include "chunk/test_bytes.h"
 #include "disk/sim_disk.h"
 #include "net/memory_transport.h"
 
@@ -31,8 +33,9 @@ class FaultyStore final : public ChunkStore {
   std::function<Result<void>(const std::string& call)> before;
   /// Gives other bytes instead of those of get_stored().
   std::function<void(StoredChunk&)> lie;
-  /// Called after each put.
-  std::function<void()> stored;
+  /// Called after each put and touch.
+  std::function<void()> done;
+  std::atomic<int> touches = 0;
 
   Result<ChunkId> put(ByteView bytes, Compress compress) override {
     TRY_DO(ask("put"));
@@ -44,9 +47,9 @@ class FaultyStore final : public ChunkStore {
   }
   Result<void> put_stored(const ChunkId& id, const StoredView& chunk) override {
     TRY_DO(ask("put"));
-    auto done = store_.put_stored(id, chunk);
-    if (stored) stored();
-    return done;
+    auto stored = store_.put_stored(id, chunk);
+    if (done) done();
+    return stored;
   }
   Result<void> sync() override {
     TRY_DO(ask("sync"));
@@ -69,7 +72,10 @@ class FaultyStore final : public ChunkStore {
   Result<std::vector<bool>> has(std::span<const ChunkId> ids) override { return store_.has(ids); }
   Result<std::vector<bool>> touch(std::span<const ChunkId> ids) override {
     TRY_DO(ask("touch"));
-    return store_.touch(ids);
+    auto touched = store_.touch(ids);
+    ++touches;
+    if (done) done();
+    return touched;
   }
   Result<std::vector<ChunkId>> list(const ChunkId& after, size_t limit) override { return store_.list(after, limit); }
   Result<void> erase(std::span<const ChunkId> ids) override { return store_.erase(ids); }
@@ -113,6 +119,13 @@ class Gate {
   bool open_ = false;
 };
 
+/// No deadline of these passes while a test that is right goes on, however long the machine stands still meanwhile.
+inline ClusterStoreOptions patient() {
+  ClusterStoreOptions out;
+  out.patience = out.replicator.patience = out.hedge.patience = out.hedge.hedge_first = std::chrono::hours(1);
+  return out;
+}
+
 /// Nodes 1..n, each with a store on a simulated disk of its own, unless it is among `without`.
 class TestCluster {
  public:
@@ -128,7 +141,7 @@ class TestCluster {
     bool running() const { return store != nullptr; }
   };
 
-  explicit TestCluster(uint64_t n, const ClusterStoreOptions& options = {}, std::set<uint64_t> without = {})
+  explicit TestCluster(uint64_t n, const ClusterStoreOptions& options = patient(), std::set<uint64_t> without = {})
       : options_(options), without_(std::move(without)) {
     for (uint64_t i = 1; i <= n; ++i) {
       nodes_[i] = std::make_unique<Node>();
@@ -157,7 +170,7 @@ class TestCluster {
       local.reserve_bytes = 0;
       node.local = LocalStore::open(node.disk, local, logger_).value();
       node.faulty = std::make_unique<FaultyStore>(*node.local);
-      node.faulty->stored = [this] {
+      node.faulty->done = [this] {
         const std::lock_guard lock(mutex_);
         changed_.notify_all();
       };
@@ -247,6 +260,11 @@ class TestCluster {
     for (auto& [i, node] : nodes_) out += node->local != nullptr && holds(i, id);
     return out;
   }
+  /// Waits until that store was touched so often: a quorum is enough for who touches.
+  bool wait_for_touches(uint64_t i, int n) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kClusterPatience, [&] { return nodes_.at(i)->faulty->touches >= n; });
+  }
   /// Waits until so many stores have it.
   bool wait_for_copies(const ChunkId& id, size_t n) {
     std::unique_lock lock(mutex_);
@@ -269,5 +287,48 @@ class TestCluster {
   std::condition_variable changed_;
   std::set<std::pair<uint64_t, uint64_t>> up_;
 };
+
+// ---- what tests do with one node ----
+
+inline ChunkId put(ClusterStore& store, const Bytes& bytes, Compress compress = Compress::Never) {
+  const auto id = store.put(bytes, compress);
+  EXPECT_TRUE(id) << id.error().message;
+  return id.value_or(ChunkId());
+}
+
+inline void expect_bytes(ClusterStore& store, const ChunkId& id, const Bytes& want) {
+  const auto got = store.get(id);
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_TRUE(**got == want);
+}
+
+inline bool touch(ClusterStore& store, const ChunkId& id) {
+  const auto present = store.touch(std::span(&id, 1));
+  EXPECT_TRUE(present) << present.error().message;
+  return present && present->at(0);
+}
+
+/// Bytes whose chunk has these targets, in that order.
+inline Bytes bytes_for(const Placement& placement, const std::vector<uint64_t>& targets, size_t size = 3000) {
+  for (uint64_t seed = 1;; ++seed) {
+    Bytes bytes = noise(size, seed);
+    std::vector<uint64_t> mine;
+    for (const net::NodeId id : placement.targets(ChunkId(sha256(bytes)))) mine.push_back(id.value);
+    if (mine.size() >= targets.size() && std::equal(targets.begin(), targets.end(), mine.begin())) return bytes;
+  }
+}
+
+inline auto refuse(Code code, const std::string& what, const std::string& on) {
+  return [=](const std::string& call) -> Result<void> {
+    if (call == on) return fail(code, what);
+    return {};
+  };
+}
+inline auto hold(Gate& gate, const std::string& on) {
+  return [&gate, on](const std::string& call) -> Result<void> {
+    if (call == on) gate.wait();
+    return {};
+  };
+}
 
 }  // namespace hailstone::chunk

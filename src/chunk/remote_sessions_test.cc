@@ -149,15 +149,22 @@ class ClusterSessions : public testing::Test {
     ASSERT_TRUE(cluster.wait_for_copies(id, 3));
     for (uint64_t i = 1; i <= 3; ++i) cluster.store(i).end_collection(cluster.store(i).begin_collection().value());
   }
-  bool touch(uint64_t node) { return cluster.store(node).touch(std::span(&id, 1)).value()[0]; }
+  /// On all three stores.
+  bool touch(uint64_t node) {
+    const bool present = cluster.store(node).touch(std::span(&id, 1)).value()[0];
+    ++touches;
+    for (uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(cluster.wait_for_touches(i, touches));
+    return present;
+  }
 
   static ClusterStoreOptions options() {
-    ClusterStoreOptions out;
+    ClusterStoreOptions out = patient();
     out.sessions_every = std::chrono::hours(1);  // the tests say when
     return out;
   }
   TestCluster cluster{3, options()};
   ChunkId id;
+  int touches = 0;
 };
 
 TEST_F(ClusterSessions, WhatIsTouchedOnOneNodeIsCollectedOnNone) {

@@ -22,7 +22,7 @@ using testing::HasSubstr;
 
 constexpr NodeId kOne(1), kTwo(2);
 constexpr uint16_t kEcho = 1, kHold = 2, kFail = 3;
-constexpr auto kLong = 60'000ms;
+constexpr auto kLong = 3'600'000ms;
 
 // ---- frames ----
 

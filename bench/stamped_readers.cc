@@ -87,7 +87,6 @@ class Readers {
     const std::string name = fmt::format("stamp-{}.txt", kFiles[random() % kFiles.size()]);
     http::ClientRequest request;
     request.target = fmt::format("/{}{}/{}", settings_.volumes[volume], asked ? fmt::format("@{}", asked) : "", name);
-    request.headers.add("Host", base_.authority());
     if (!keep) request.headers.add("Connection", "close");
 
     const int64_t start = since_boot_ns();

@@ -68,10 +68,13 @@ class Publisher(threading.Thread):
             self.repeats += 1
             time.sleep(self.rng.uniform(0, 0.05))
 
-    def flip(self):
+    def flip(self, written=None):
+        """`written` is called between the edits and their publication."""
         stamp = len(self.flips) + 1
         for volume in self.volumes:
             self.call("POST", f"/targets/{volume}/batch", edits(stamp))
+        if written:
+            written()
         called = time.monotonic_ns()
         self.flips.append(Flip(called, float("inf"), stamp, {}))  # readers may see it from now on
         done = self.call("POST", "/publish", {"items": [{"volume": volume} for volume in self.volumes]})

@@ -86,6 +86,14 @@ def flips(base, count, quick, want):
             ratios.append(p50[sizes[1]] / p50[sizes[0]])
         cluster, publisher = clusters[sizes[0]]
         control, _, _ = watch(cluster, publisher, base, 5, pause_s=0.25)
+    syncs = []
+    with open(base / "sync", "wb", buffering=0) as file:  # a flip waits for some of these, one after the other
+        for _ in range(50):
+            began = time.monotonic()
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+            syncs.append((time.monotonic() - began) * 1e3)
+    print(f"    fdatasync of 4 KiB here and now, ms: p50 {percentile(syncs, 0.5):.2f}, p99 {percentile(syncs, 0.99):.2f}", flush=True)
     for keys in sizes:
         want(f"flip at {keys:,} keys, ms until visible at {count} nodes, p50", percentile(latencies[keys], 0.5), FLIP_P50_MS, at_least=False)
         want(f"flip at {keys:,} keys, p99 of {len(latencies[keys])}", percentile(latencies[keys], 0.99), FLIP_P99_MS, at_least=False)

@@ -11,7 +11,7 @@ from .cluster_faults import missing_copies
 from .node import workspace
 
 RATIO, LIMIT_S, FILL_MIB_S = 1.5, 3.0, 20
-BATCH = 20_000
+BATCH = 1_000
 
 
 def fill(cluster, keys, threads=4):

@@ -10,6 +10,7 @@
 // came (then NODE is the reason), RELEASE and STAMP 0 where the answer names none.
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -28,7 +29,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kFiles = "abcdefghij";  // stamp-a.txt ... stamp-j.txt
-constexpr uint64_t kPinnedBack = 50;             // pinned reads ask for one of so many newest releases
+constexpr uint64_t kPinnedBack = 50;               // pinned reads ask for one of so many newest releases
 constexpr uint64_t kBodyBytesMax = 1 << 20;
 std::atomic<bool> stopping = false;  // NOLINT: a signal handler sets it
 
@@ -68,7 +69,7 @@ class Readers {
     const bool keep = index % 2 == 0;
     const std::chrono::duration<double> pause(static_cast<double>(settings_.readers) / settings_.rate);
     std::uniform_real_distribution<double> spread(0, 2);  // times `pause`: so that readers do not walk in step
-    while (!stopping) {
+    while (!stopping && ::getppid() == parent_) {
       std::this_thread::sleep_for(pause * spread(random));
       read(client, keep, random);
       if (!keep) client.close();
@@ -112,6 +113,7 @@ class Readers {
 
   const Settings& settings_;
   const http::BaseUrl base_;
+  const pid_t parent_ = ::getppid();           // readers that nobody will judge end
   FILE* out_;                                  // lines are written whole: stdio locks it
   std::vector<std::atomic<uint64_t>> newest_;  // release that any reader was shown, by volume
 };

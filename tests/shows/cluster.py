@@ -110,6 +110,7 @@ class NodeCluster(Hosts):
         if not disk.exists():
             disk.mkdir()
             if i in self.small:
+                self.aftermath.undo("umount", "-l", disk)
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.small[i]}m", "tmpfs", disk], check=True)
                 self.mounts.append(disk)
         super().start(i)
@@ -330,7 +331,8 @@ class Balancer:
         path.write_text(HAPROXY.format(rules=RULES, mode=MODES[self.mode], address=self.address, http=self.ports["http"], s3=self.ports["s3"], depot=servers("http"),
                                        s3_servers=servers("s3"), threads=f"nbthread {self.threads}" if self.threads else ""))
         self.log = open(path.with_suffix(".log"), "w")
-        self.process = subprocess.Popen(["haproxy", "-db", "-f", path], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(["haproxy", "-db", "-f", path], stdout=self.log, stderr=self.log, start_new_session=True)
+        self.cluster.aftermath.started(self.process.pid)
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError):
@@ -342,6 +344,7 @@ class Balancer:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+        self.cluster.aftermath.ended(self.process.pid)
         self.log.close()
 
     def basic(self):

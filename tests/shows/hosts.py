@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 
+from .aftermath import Aftermath
+
 GRANT_S = 1.0  # how long a leader's grant binds: what stops for longer has lost it
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 STRIKES = ("kill-leader", "kill-any", "kill-two", "vanish", "stop", "stop-long", "cut-both", "cut-in", "cut-out", "power-cut", "hand-over")
@@ -49,6 +51,7 @@ class Hosts:
     def __enter__(self):
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
+        self.aftermath = Aftermath()
         try:
             if self.isolated:
                 self.connect()
@@ -63,11 +66,13 @@ class Hosts:
     def connect(self):
         taken = subprocess.run(["ip", "-4", "addr"], capture_output=True, text=True).stdout
         assert f"{self.subnet}." not in taken, f"{self.subnet}.0/24 is in use: remove the bridge that an earlier run left"
+        self.aftermath.undo("ip", "link", "del", self.tag)
         self.ip("link", "add", self.tag, "type", "bridge")
         self.ip("addr", "add", f"{self.address(None)}/24", "dev", self.tag)
         self.ip("link", "set", self.tag, "up")
         for i in range(self.count):
             space, outer, inner = f"{self.tag}n{i}", f"{self.tag}o{i}", f"{self.tag}i{i}"
+            self.aftermath.undo("ip", "netns", "del", space)
             self.ip("netns", "add", space)
             self.ip("link", "add", outer, "type", "veth", "peer", "name", inner)
             self.ip("link", "set", inner, "netns", space)
@@ -90,16 +95,19 @@ class Hosts:
             for i in range(self.count):
                 subprocess.run(["ip", "netns", "del", f"{self.tag}n{i}"], stderr=subprocess.DEVNULL)
             subprocess.run(["ip", "link", "del", self.tag], stderr=subprocess.DEVNULL)
+        self.aftermath.close()
 
     @staticmethod
     def ip(*arguments):
         subprocess.run(["ip", *arguments], check=True)
 
     def start(self, i):
+        self.gone(i)
         inside = ["ip", "netns", "exec", f"{self.tag}n{i}"] if self.isolated else []
         with open(self.directory / f"log-{i}", "a") as log:
             self.supervisors[i] = subprocess.Popen([*inside, *self.command(i)], stdout=subprocess.DEVNULL, stderr=log,
-                                                   stdin=subprocess.DEVNULL, env=self.environment(i))
+                                                   stdin=subprocess.DEVNULL, env=self.environment(i), start_new_session=True)
+        self.aftermath.started(self.supervisors[i].pid)
 
     def environment(self, i):
         if not self.clocks:
@@ -153,6 +161,11 @@ class Hosts:
                     os.kill(pid, 0)
                     time.sleep(0.005)
         self.supervisors[i].wait()
+        self.gone(i)
+
+    def gone(self, i):
+        if self.supervisors[i]:
+            self.aftermath.ended(self.supervisors[i].pid)
         self.supervisors[i] = None
 
     def end(self, i):
@@ -163,7 +176,7 @@ class Hosts:
                 self.supervisors[i].wait(timeout=20)
             except subprocess.TimeoutExpired:
                 self.vanish(i)
-            self.supervisors[i] = None
+            self.gone(i)
 
     def cut(self, source, target):
         """What `source` sends to `target` is lost."""

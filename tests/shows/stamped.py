@@ -37,7 +37,8 @@ class Refused(Exception):
 
 class Publisher(threading.Thread):
     """Writes a stamp into all files of its volumes and flips them in one step, one after the other, about `rate` times a second, each
-    call at any node of `nodes`. What fails or remains unknown is repeated elsewhere under the same key until it is known."""
+    call at any node of `nodes`. What fails or remains unknown is repeated elsewhere under the same key until it is known: a node that
+    stood still meanwhile must not do it again later."""
 
     def __init__(self, api, nodes, volumes, rate=8, seed=1, patience=90):
         super().__init__(daemon=True)
@@ -56,7 +57,7 @@ class Publisher(threading.Thread):
         began = time.monotonic()
         while True:
             try:
-                status, answer = self.api(self.rng.choice(self.nodes), method, path, body, key)
+                status, answer = self.api(self.rng.choice(self.nodes), method, path, body, key, timeout=10)
                 if status < 300:
                     return answer
                 said = f"{method} {path}: {status} {answer}"

@@ -30,6 +30,14 @@ std::unexpected<Error> not_leading(ReplicaId leader) {
               leader ? fmt::format("replica {} leads, not this one", leader.value) : "no replica leads");
 }
 
+/// Up to where whoever gets this message knows the log to be chosen.
+Slot told_chosen(const paxos::Message& message) {
+  if (const auto* accept = std::get_if<paxos::Accept>(&message.body)) return accept->chosen;
+  if (const auto* chosen = std::get_if<paxos::Chosen>(&message.body)) return chosen->chosen;
+  if (const auto* read = std::get_if<paxos::ReadReply>(&message.body); read && read->ok) return read->index;
+  return Slot{};
+}
+
 }  // namespace
 
 HostedGroup::HostedGroup(Driver& driver, const paxos::Options& consensus, std::string name, Database& database,
@@ -343,9 +351,9 @@ void HostedGroup::finish_turn() {
 
 void HostedGroup::take_out(paxos::Output& output) {
   for (paxos::Message& message : output.messages) {
-    // What another member shows from now on, this one must not lag behind: it may apply later than they.
-    if (const auto* shown = std::get_if<paxos::ReadReply>(&message.body); shown && shown->ok)
-      if (lead_slot_ != UINT64_MAX) lead_slot_ = std::max<uint64_t>(lead_slot_, shown->index.value);
+    // Others may apply, and show, what they are told is chosen before this one has.
+    if (const uint64_t slot = told_chosen(message).value; lead_slot_ != UINT64_MAX && slot > lead_slot_)
+      lead_slot_ = slot;
     driver_.send(std::move(message));
   }
   for (paxos::Write& write : output.writes) driver_.job().writes.emplace_back(id_, std::move(write));

@@ -151,7 +151,7 @@ class HostedGroup final : public Group {
   std::atomic<uint64_t> unanswered_bytes_ = 0;  // of proposals: queued, in the log, being applied
   std::atomic<int64_t> lease_end_ns_ = INT64_MIN;
   std::atomic<uint64_t> lead_slot_ = UINT64_MAX;  // applied, the state holds what was acknowledged before this leader,
-                                                  // and what others were told to show
+                                                  // and what others were told is chosen
 
   mutable std::mutex mutex_;  // other threads against the host's; guards the block below
   std::vector<Proposal> proposals_;

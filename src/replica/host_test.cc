@@ -89,6 +89,25 @@ TEST_F(HostTest, TheLeaderServesNoReadBehindWhatAFollowerShowed) {
   EXPECT_EQ(leader_of(0).commands().size(), 2u);
 }
 
+TEST_F(HostTest, TheLeaderServesNoReadBehindWhatAFollowerHasApplied) {
+  must(0, "a");
+  converge(1);
+  Member& leads = leader_of(0);
+  const ReplicaId id = leads.group(0).leader();
+  Member& follower = members_[id.value % 3];
+  leads.machine(0).hold_back(true);
+  leads.group(0).propose("b", [](const Result<Bytes>&) {});
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  // A read that was given an earlier slot there would show it, too.
+  while (follower.commands().size() < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(follower.commands(), (std::vector<Bytes>{"a", "b"}));
+  EXPECT_EQ(leads.commands().size(), 1u);
+  EXPECT_FALSE(leads.group(0).may_read());
+  leads.machine(0).hold_back(false);
+  while (!leader_of(0).group(0).may_read() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(leader_of(0).commands().size(), 2u);
+}
+
 TEST_F(HostTest, ALeaderWithoutTheOthersServesNoReadsAfterItsLease) {
   must(0, "a");
   Member& cut = leader_of(0);

@@ -93,7 +93,7 @@ void apply(benchmark::State& state) {
   const auto together = static_cast<size_t>(state.range(0));
   const TemporaryDirectory directory;
   const auto disk = disk::make_real_disk();
-  Member member(*replica::open_rocks_database(*disk, {.directory = directory.path(), .memtable_bytes = 16u << 20}));
+  Member member(*replica::open_rocks_database(*disk, {.directory = directory.path(), .memtable_bytes = 8u << 20}));
   std::mt19937_64 random(1);
   std::vector<SessionId> sessions;
   for (uint64_t n = 1; n <= kSessions; ++n)
@@ -123,7 +123,7 @@ void apply(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(apply)->ArgName("together")->Arg(16)->Arg(64);
+BENCHMARK(apply)->MeasureProcessCPUTime()->ArgName("together")->Arg(16)->Arg(64);
 
 /// A front with 64 clients and the master, of the same member or of another one, to which messages are encoded.
 class Service {

@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
                             },
                             20},
                     SERVICE_MISTAKE(blocked_watch_forgets, 3), SERVICE_MISTAKE(local_read_passes_for_linearizable, 3),
-                    SERVICE_MISTAKE(relayed_call_is_told_not_done, 10), CLIENT_MISTAKE(keeps_copies_over_epochs, 20),
+                    SERVICE_MISTAKE(relayed_call_is_told_not_done, 20), CLIENT_MISTAKE(keeps_copies_over_epochs, 20),
                     CLIENT_MISTAKE(clock_beyond_the_bound, 20)),
     [](const auto& test) { return Bytes(test.param.name); });
 

@@ -1,11 +1,10 @@
 // One of each command, reply and record, byte for byte as the golden file has it; decoders against every cut and flip.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "cell/testing.h"
+#include "cell/testing_golden.h"
 
 namespace hailstone::cell {
 namespace {
@@ -122,24 +121,7 @@ std::map<Bytes, Bytes> all_bytes() {
   return out;
 }
 
-TEST(Format, IsThatOfTheGoldenFile) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "testdata" / "cell_v1.txt";
-  const auto current = all_bytes();
-  // HAILSTONE_WRITE_GOLDEN=1 adds what is new; it never changes what is there.
-  std::map<Bytes, Bytes> golden;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);)
-    if (const auto split = line.find(" = "); split != std::string::npos)
-      golden[line.substr(0, split)] = line.substr(split + 3);
-  in.close();
-  if (std::getenv("HAILSTONE_WRITE_GOLDEN") != nullptr) {
-    std::ofstream out(path, std::ios::app);
-    for (const auto& [name, bytes] : current)
-      if (!golden.contains(name)) out << name << " = " << (golden[name] = to_hex(bytes)) << "\n";
-  }
-  EXPECT_EQ(golden.size(), current.size());
-  for (const auto& [name, bytes] : current) EXPECT_EQ(golden[name], to_hex(bytes)) << name;
-}
+TEST(Format, IsThatOfTheGoldenFile) { expect_golden("cell_v1.txt", all_bytes()); }
 
 TEST(Format, WhatIsWrittenIsRead) {
   for (const auto& [name, command] : commands()) EXPECT_EQ(*Command::decode(command.encode()), command) << name;

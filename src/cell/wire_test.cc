@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
+
+#include "cell/testing_golden.h"
 
 namespace hailstone::cell::wire {
 namespace {
@@ -112,20 +112,7 @@ void for_all(const Check& check) {
 TEST(CellWire, GoldenFile) {
   std::map<Bytes, Bytes> current;
   for_all([&](const Bytes& name, const auto& message, auto) { current[name] = encode(message); });
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "testdata/wire_v1.txt";
-  std::map<Bytes, Bytes> golden;
-  std::ifstream in(path);
-  for (Bytes line; std::getline(in, line);) {
-    if (const size_t at = line.find(" = "); at != Bytes::npos) golden[line.substr(0, at)] = line.substr(at + 3);
-  }
-  in.close();
-  if (std::getenv("HAILSTONE_WRITE_GOLDEN") != nullptr) {
-    std::ofstream out(path, std::ios::app);
-    for (const auto& [name, bytes] : current)
-      if (!golden.contains(name)) out << name << " = " << (golden[name] = to_hex(bytes)) << "\n";
-  }
-  EXPECT_EQ(golden.size(), current.size());
-  for (const auto& [name, bytes] : current) EXPECT_EQ(golden[name], to_hex(bytes)) << name;
+  expect_golden("wire_v1.txt", current);
 }
 
 TEST(CellWire, WhatIsWrittenIsRead) {

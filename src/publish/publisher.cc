@@ -292,6 +292,7 @@ std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::
     names.push_back(item.volume);
     for (const Bytes& channel : request.channels) shown.push_back({item.volume, channel});
   }
+  for (const Bytes& name : names) TRY_DO(repository_.settle_and_wait(name));
   TRY(const auto earlier, earlier_commit(caller, names));
   if (earlier) {
     TRY(auto again, replay(*earlier, names));
@@ -375,10 +376,14 @@ Result<std::vector<Published>> Publisher::replay(const volume::Reply& reply, con
 std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller, const Bytes& name, ReleaseNumber to,
                                                     const std::vector<Bytes>& channels, const Bytes& message) {
   if (channels.empty()) return refuse(Code::Invalid, "name at least one channel");
-  TRY(const auto earlier, repository_.earlier_reply(caller, Commit{}));
+  TRY_DO(repository_.settle_and_wait(name));
+  std::vector<Channel> shown;
+  for (const Bytes& channel : channels) shown.push_back({name, channel});
+  TRY(const auto earlier, earlier_commit(caller, {name}));
   if (earlier) {
     TRY(auto again, replay(*earlier, {name}));
     if (again.empty()) return refuse(Code::Invalid, "this idempotency key was used for another request");
+    TRY_DO(show(std::move(shown)));
     return again.front();
   }
   TRY(const auto named, repository_.volume(name));
@@ -411,11 +416,7 @@ std::expected<Published, Refusal> Publisher::revert(const volume::Caller& caller
   TRY_DO(repository_.chunks().sync());
   Commit commit;
   commit.releases.push_back(p.commit());
-  std::vector<Channel> shown;
-  for (const Bytes& channel : channels) {
-    commit.flips.push_back({name, channel, p.record.number, {}});
-    shown.push_back({name, channel});
-  }
+  for (const Bytes& channel : channels) commit.flips.push_back({name, channel, p.record.number, {}});
   TRY_DO(repository_.submit(caller, std::move(commit)));
   TRY_DO(show(std::move(shown)));
   return p.result();
@@ -425,6 +426,7 @@ std::expected<Published, Refusal> Publisher::clone(const volume::Caller& caller,
                                                    ReleaseNumber release, const Bytes& name,
                                                    const volume::Settings& settings) {
   TRY_DO(volume::validate_volume_name(name));
+  TRY_DO(repository_.settle_and_wait(source));
   TRY(const auto named, repository_.volume(source));
   // What the clone shares with the source it has not put: under this lock the source purges no release and is not
   // deleted.
@@ -458,6 +460,7 @@ std::expected<Published, Refusal> Publisher::clone(const volume::Caller& caller,
 
 Result<RolledBack> Publisher::rollback(const volume::Caller& caller, const Bytes& name, const Bytes& channel,
                                        std::optional<ReleaseNumber> to) {
+  TRY_DO(repository_.settle_and_wait(name));
   TRY(const auto v, repository_.volume(name));
   const auto held = v->channels.find(channel);
   if (held == v->channels.end())

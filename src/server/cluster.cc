@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/codec.h"
+#include "replica/balance.h"
 #include "server/cell_member.h"
 #include "server/node.h"
 #include "server/version.h"
@@ -20,6 +21,7 @@ constexpr uint8_t kSecretsVersion = 1;
 constexpr auto kPreparePatience = std::chrono::milliseconds(1500);
 constexpr int64_t kApplyWaitNs = 1'200'000'000;  // of a node asked to prepare; less than the asker's patience
 constexpr int64_t kSilentNs = 5'000'000'000;     // who did not answer is not waited for this long
+constexpr int64_t kBalanceEveryNs = 5'000'000'000;
 constexpr auto kKeepEvery = std::chrono::milliseconds(500);
 constexpr client::Within kShow{10'000};
 constexpr size_t kPrepareMax = 1024;
@@ -360,6 +362,29 @@ void Cluster::keep_group(paxos::GroupId id, const Roster& roster, const paxos::C
   });
 }
 
+// Loads are commands applied since the last time: they grow alike on all members.
+void Cluster::balance_leaders(const Roster& roster) {
+  std::vector<replica::LedGroup> groups;
+  applied_.resize(repository_->shards().size());
+  for (size_t i = 0; i < repository_->shards().size(); ++i) {
+    const replica::Group& group = *repository_->shards()[i].group;
+    const Slot applied = group.applied_slot();
+    const paxos::GroupId id(kFirstGroup + i);
+    replica::LedGroup led{
+        .group = id, .leader = group.leader(), .load = applied.value - applied_[i].value, .voters = {}};
+    applied_[i] = applied;
+    for (const auto& voter : groups_.host().status(id).config.voters)
+      if (roster.nodes.contains(replica::node_of(voter.id)) &&
+          (voter.id == groups_.self() || rpc_.connected(replica::node_of(voter.id))))
+        led.voters.push_back(voter.id);
+    groups.push_back(std::move(led));
+  }
+  if (const auto plan = replica::plan_handover(groups_.self(), groups)) {
+    logger_.info("leader_handed_over", {{"group", plan->group.value}, {"to", plan->to.value}});
+    groups_.host().resign(plan->group, plan->to);
+  }
+}
+
 void Cluster::keep_groups() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
@@ -371,6 +396,10 @@ void Cluster::keep_groups() {
       const paxos::Config root = groups_.host().status(kRootGroup).config;
       for (size_t i = 0; i < repository_->shards().size(); ++i)
         keep_group(paxos::GroupId(kFirstGroup + i), *known, root);
+      if (const int64_t now = clock_.monotonic_ns(); now >= balance_ns_) {
+        balance_ns_ = now + kBalanceEveryNs;
+        balance_leaders(*known);
+      }
     }
     lock.lock();
   }

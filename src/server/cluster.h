@@ -83,6 +83,7 @@ class Cluster final : public publish::Rollout {
   Result<Bytes> on_secrets() const;
   void on_roster(const std::shared_ptr<const Roster>& roster);
   void keep_groups();
+  void balance_leaders(const Roster& roster);
   void keep_group(paxos::GroupId id, const Roster& roster, const paxos::Config& root);
   publish::RolloutReport prepare_others(const Bytes& request);
   template <class Work>
@@ -106,7 +107,9 @@ class Cluster final : public publish::Rollout {
   std::unique_ptr<Registry> registry_;
   std::string cell_address_;
   std::thread thread_;
-  std::thread keeper_;  // of the groups' members
+  std::thread keeper_;      // of the groups' members and leaders
+  int64_t balance_ns_ = 0;  // the keeper's, as the one below
+  std::vector<Slot> applied_;
 
   mutable std::mutex mutex_;  // guards all below; held for some lines
   std::condition_variable wake_;

@@ -13,6 +13,8 @@
 namespace hailstone::publish {
 namespace {
 
+constexpr int kPublishAttempts = 50;
+
 using volume::Commit;
 using volume::ReleaseRecord;
 
@@ -281,8 +283,21 @@ Result<tree::Root> Publisher::derive(const Prepared& p) const {
   return publish::derive(repository_.nodes(), repository_.chunks(), input);
 }
 
+// Publishers on one node wait for each other; one on another node may have been faster. Then what it made is looked at
+// and the work is done again, in the order of arrival.
 std::expected<std::vector<Published>, Refusal> Publisher::publish(const volume::Caller& caller,
                                                                   const Request& request) {
+  std::shared_ptr<void> turn;
+  for (int attempt = 1;; ++attempt) {
+    auto done = publish_once(caller, request);
+    const bool overtaken = !done && done.error().error.code == Code::Conflict && done.error().conflict_count == 0;
+    if (!overtaken || !rollout_ || attempt == kPublishAttempts) return done;
+    if (!turn) turn = rollout_->queue_up(request.items.front().volume);
+  }
+}
+
+std::expected<std::vector<Published>, Refusal> Publisher::publish_once(const volume::Caller& caller,
+                                                                       const Request& request) {
   if (request.items.empty()) return refuse(Code::Invalid, "nothing to publish: name at least one volume");
   if (request.channels.empty()) return refuse(Code::Invalid, "name at least one channel");
   for (const Bytes& channel : request.channels) TRY_DO(volume::validate_label("channel", channel));

@@ -97,6 +97,7 @@ class Publisher {
 
  private:
   struct Prepared;
+  std::expected<std::vector<Published>, Refusal> publish_once(const volume::Caller& caller, const Request& request);
   std::expected<Prepared, Refusal> prepare(const Request& request, const Item& item, const volume::Caller& caller);
   std::expected<void, Refusal> move_head(Prepared& prepared, const tree::Root& from, const tree::Root& to);
   std::expected<void, Refusal> check(Prepared& prepared);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/bytes.h"
@@ -26,6 +27,9 @@ class Rollout {
   /// all of them together. What is shown already stays: so it may be repeated. Blocks. Unavailable, Timeout: it may
   /// not be shown yet, or may; repeat.
   virtual Result<RolloutReport> show(const std::vector<Channel>& channels) = 0;
+  /// Keeps publishers on other nodes waiting until it is let go, or its node is gone. A courtesy: commits decide. Null:
+  /// could not be had in time.
+  virtual std::shared_ptr<void> queue_up(const Bytes& volume) = 0;
   /// The volume is no more.
   virtual Result<void> forget(const Bytes& volume) = 0;
 };

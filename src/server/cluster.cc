@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
 #include <future>
 #include <set>
 
@@ -23,7 +24,7 @@ constexpr int64_t kApplyWaitNs = 1'200'000'000;  // of a node asked to prepare; 
 constexpr int64_t kSilentNs = 5'000'000'000;     // who did not answer is not waited for this long
 constexpr int64_t kBalanceEveryNs = 5'000'000'000;
 constexpr auto kKeepEvery = std::chrono::milliseconds(500);
-constexpr client::Within kShow{10'000};
+constexpr client::Within kShow{10'000}, kQueue{30'000};
 constexpr size_t kPrepareMax = 1024;
 
 /// How far each group must be applied.
@@ -317,6 +318,31 @@ Result<publish::RolloutReport> Cluster::show(const std::vector<publish::Channel>
 Result<void> Cluster::forget(const Bytes& volume) {
   flip::BlockingFlipper flipper(loop_, *flipper_);
   return flipper.remove_volume(volume, kShow);
+}
+
+// One lock of this node's session for each volume: threads of this node come one after the other.
+std::shared_ptr<void> Cluster::queue_up(const Bytes& volume) {
+  struct Turn {
+    Cluster& cluster;
+    std::shared_ptr<std::mutex> own;
+    std::unique_lock<std::mutex> held;
+    Bytes path;
+    ~Turn() {
+      static_cast<void>(
+          net::asio::co_spawn(cluster.loop_, cluster.client_->unlock(path, kQueue), net::asio::use_future).get());
+    }
+  };
+  std::shared_ptr<std::mutex> own;
+  {
+    const std::scoped_lock lock(mutex_);
+    auto& known = queues_[volume];
+    if (!known) known = std::make_shared<std::mutex>();
+    own = known;
+  }
+  std::unique_lock held(*own);
+  Bytes path = fmt::format("/locks/publish/{}", volume);
+  if (!net::asio::co_spawn(loop_, client_->lock(path, {}, kQueue), net::asio::use_future).get()) return nullptr;
+  return std::make_shared<Turn>(*this, std::move(own), std::move(held), std::move(path));
 }
 
 // ---- members of the groups ----

@@ -77,6 +77,7 @@ class Cluster final : public publish::Rollout {
   // publish::Rollout
   Result<publish::RolloutReport> show(const std::vector<publish::Channel>& channels) override;
   Result<void> forget(const Bytes& volume) override;
+  std::shared_ptr<void> queue_up(const Bytes& volume) override;
 
  private:
   Result<Bytes> on_prepare(ByteView body);
@@ -116,7 +117,8 @@ class Cluster final : public publish::Rollout {
   bool stopping_ = false;
   std::shared_ptr<const Roster> roster_ = std::make_shared<Roster>();
   std::optional<Secrets> secrets_;
-  std::map<net::NodeId, int64_t> silent_until_ns_;  // did not answer a prepare: not waited for until then
+  std::map<Bytes, std::shared_ptr<std::mutex>> queues_;  // of publishers, by volume
+  std::map<net::NodeId, int64_t> silent_until_ns_;       // did not answer a prepare: not waited for until then
 };
 
 }  // namespace hailstone::server

@@ -99,7 +99,7 @@ class ClusterTest : public testing::Test {
 
   void put(uint64_t i, const Bytes& volume, Bytes key, ByteView bytes) {
     volume::Repository& repository = node(i).repository();
-    ASSERT_TRUE(repository.settle_and_wait(volume));
+    ASSERT_TRUE(repository.settle_and_wait(ByteView(volume).substr(0, volume.find('@'))));
     const auto session = repository.chunks().begin_writes();
     volume::Entry entry;
     auto content = chunk::write_content(repository.chunks(), {}, bytes);
@@ -168,6 +168,34 @@ TEST_F(ClusterTest, AnyNodeWritesPublishesAndShows) {
     for (uint64_t i = 0; i < kNodes; ++i) EXPECT_EQ(shown(i, "site"), round);
     EXPECT_EQ(get((round + 2) % kNodes, fmt::format("site@{}", round), "small"), fmt::format("{}", round));
   }
+}
+
+TEST_F(ClusterTest, PublishersOfOneVolumeOnSeveralNodesLoseNothing) {
+  ASSERT_TRUE(node(0).repository().submit(caller_, volume::CreateVolume{"site", {}, {}}));
+  put(0, "site", "k", "v");
+  ASSERT_EQ(publish(0, "site"), 1u);
+  std::vector<std::future<void>> publishers;
+  for (uint64_t i = 0; i < 6; ++i)
+    publishers.push_back(std::async(std::launch::async, [this, i] {
+      for (int round = 0; round < 4; ++round) {
+        volume::Repository& repository = node(i % kNodes).repository();
+        ASSERT_TRUE(repository.settle_and_wait("site"));
+        const auto v = repository.volume("site");
+        ASSERT_TRUE(v);
+        const volume::Flip* at = (*v)->channel("current");
+        const auto opened = repository.submit(caller_, volume::OpenDraft{"site", at->release, at->root, "draft"});
+        ASSERT_TRUE(opened) << opened.error().message;
+        const Bytes draft = fmt::format("site@draft-{}", opened->number);
+        put(i % kNodes, draft, fmt::format("{}/{}", i, round), "x");
+        const auto done =
+            node(i % kNodes).publisher().publish(caller_, {.items = {{"site", DraftId(opened->number), "m"}}});
+        ASSERT_TRUE(done) << done.error().error.message;
+      }
+    }));
+  for (auto& each : publishers) each.get();
+  EXPECT_EQ(shown(2, "site"), 25u);
+  for (uint64_t i = 0; i < 6; ++i)
+    for (int round = 0; round < 4; ++round) EXPECT_EQ(get(1, "site@25", fmt::format("{}/{}", i, round)), "x");
 }
 
 TEST_F(ClusterTest, ALostNodeCostsNothingButItself) {

@@ -89,12 +89,13 @@ class NodeCluster(Hosts):
 
     def command(self, i):
         ports, address = self.ports(i), f"'{self.address(i)}'"
-        own = {"s3.port": ports["s3"], "cell.port": ports["cell"], "cell.member_port": ports["member"], "cell.address": address}
+        own = {"s3.port": ports["s3"], "cell.port": ports["cell"], "cell.member_port": ports["member"], "cell.data_port": ports["data"],
+               "cell.address": address}
         if self.alone:
             own["cell.address"] = "'127.0.0.1'"
         else:
             members = ", ".join(f"'{j + 1}={self.address(j)}:{self.ports(j)['member']}'" for j in range(self.founders))
-            own |= {"cell.id": self.ids[i], "cell.members": f"[{members}]", "cell.data_port": ports["data"], "cluster.place": f"'{self.places[i]}'",
+            own |= {"cell.id": self.ids[i], "cell.members": f"[{members}]", "cluster.place": f"'{self.places[i]}'",
                     "cell.join": str(i >= self.founders or self.ids[i] > self.count).lower()}
             own |= {f"cluster.{name}": value for name, value in (("groups", self.groups), ("copies", self.copies)) if value}
             if self.isolated:

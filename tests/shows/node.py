@@ -62,7 +62,7 @@ class Node:
 
     def start(self, timeout=60):
         command = [str(BINARY), "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}",
-                   "--set", f"s3.port={self.s3_port}", "--set", "cell.port=0", "--set", "cell.member_port=0"]
+                   "--set", f"s3.port={self.s3_port}", "--set", "cell.port=0", "--set", "cell.member_port=0", "--set", "cell.data_port=0"]
         if self.config:
             command += ["--config", str(self.config)]
         for setting in self.set:

@@ -30,7 +30,7 @@ def run(quick=False):
         started = time.monotonic()
         # The one thing changed: the ports, since 8080 and 8081 may be taken on the machine that tests.
         node = subprocess.Popen(["./dev", "run", "--listen", f"127.0.0.1:{port}", "--set", f"s3.port={s3_port}", "--set", "cell.port=0", "--set",
-                                 "cell.member_port=0"],
+                                 "cell.member_port=0", "--set", "cell.data_port=0"],
                                 cwd=clone, stdout=log, stderr=log, start_new_session=True)
         try:
             while "is ready" not in (place / "run.log").read_text(errors="replace"):

@@ -8,6 +8,7 @@
 
 #include "chunk/cluster_store.h"
 #include "chunk/remote_wire.h"
+#include "chunk/stored.h"
 
 namespace hailstone::chunk {
 namespace {
@@ -72,7 +73,8 @@ std::unexpected<Error> unsure(const ChunkId& id, size_t copies, size_t quorum) {
 /// Asks each store about those of `ids` that are listed for it, all at once. A store that is slow is not waited for
 /// once enough others have said that they have them all.
 void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
-                            const std::map<net::NodeId, std::vector<size_t>>& questions, Counts& counts) {
+                            const std::map<net::NodeId, std::vector<size_t>>& questions, size_t enough_copies,
+                            Counts& counts) {
   const auto now = placement();
   struct Asked {
     net::NodeId node;
@@ -116,7 +118,7 @@ void ClusterStore::ask_some(RemoteMethod method, std::span<const ChunkId> ids,
     note(options_.self, mine->second, present);
   }
   const auto enough = [&] {
-    return std::ranges::all_of(counts.copies, [&](size_t copies) { return copies >= now->quorum(); });
+    return std::ranges::all_of(counts.copies, [&](size_t copies) { return copies >= enough_copies; });
   };
   for (size_t left = asked.size(); left > 0 && !enough(); --left) {
     const auto [number, answer] = answers->next();
@@ -139,15 +141,114 @@ ClusterStore::Counts ClusterStore::ask(RemoteMethod method, std::span<const Chun
   std::map<net::NodeId, std::vector<size_t>> targets, others;
   for (size_t i = 0; i < ids.size(); ++i)
     for (const net::NodeId node : now->targets(ids[i])) targets[node].push_back(i);
-  ask_some(method, ids, targets, counts);
+  ask_some(method, ids, targets, now->quorum(), counts);
   for (size_t i = 0; i < ids.size(); ++i) {
     if (counts.copies[i] >= now->quorum()) continue;
     const auto mine = now->targets(ids[i]);
     for (const StoreInfo& store : now->stores())
       if (now->readable(store.id) && std::ranges::find(mine, store.id) == mine.end()) others[store.id].push_back(i);
   }
-  if (!others.empty()) ask_some(method, ids, others, counts);
+  if (!others.empty()) ask_some(method, ids, others, now->quorum(), counts);
   return counts;
+}
+
+Result<std::vector<bool>> ClusterStore::here(std::span<const ChunkId> ids) {
+  if (local_ == nullptr) return std::vector<bool>(ids.size());
+  TRY(auto present, local_->has(ids));
+  if (std::ranges::find(present, true) != present.end()) TRY_DO(local_->sync());
+  return present;
+}
+
+Result<Stat> ClusterStore::stat_here(const ChunkId& id) {
+  if (local_ == nullptr) return fail(Code::Unsupported, "this node has no store");
+  return local_->stat(id);
+}
+
+Result<std::vector<bool>> ClusterStore::on_all_targets(std::span<const ChunkId> ids) {
+  const auto now = placement();
+  Counts counts{.copies = std::vector<size_t>(ids.size()),
+                .unanswered = std::vector<size_t>(ids.size()),
+                .somewhere = std::vector<bool>(ids.size())};
+  std::map<net::NodeId, std::vector<size_t>> questions;
+  std::vector<size_t> needed(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i)
+    for (const net::NodeId node : now->targets(ids[i]))
+      if (node != options_.self) questions[node].push_back(i), ++needed[i];
+  ask_some(RemoteMethod::Touch, ids, questions, now->copies(), counts);
+  std::vector<bool> out(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) out[i] = needed[i] > 0 && counts.copies[i] == needed[i];
+  return out;
+}
+
+/// Rounds: each chunk is asked of the next store that may have it, those of one store in one request, all stores at
+/// once.
+Result<ClusterStore::Filled> ClusterStore::fill(std::span<const ChunkId> ids) {
+  if (local_ == nullptr) return fail(Code::Unsupported, "this node has no store");
+  TRY(const auto present, local_->has(ids));
+  struct Wanted {
+    ChunkId id;
+    std::vector<net::NodeId> stores;
+    size_t next = 0;
+    bool unreachable = false;
+  };
+  std::vector<Wanted> wanted;
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (!present[i]) wanted.push_back({.id = ids[i], .stores = read_order(ids[i])});
+  Filled out;
+  while (!wanted.empty()) {
+    std::map<net::NodeId, std::vector<size_t>> questions;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      Wanted& each = wanted[i];
+      if (each.next < each.stores.size()) {
+        questions[each.stores[each.next]].push_back(i);
+      } else {
+        (each.unreachable ? out.not_reached : out.lost).push_back(each.id);
+      }
+    }
+    std::vector<std::pair<const std::vector<size_t>*, Answer>> asked;
+    for (const auto& [node, which] : questions) {
+      std::vector<ChunkId> some;
+      for (const size_t i : which) some.push_back(wanted[i].id);
+      asked.emplace_back(&which, call(rpc_, node, RemoteMethod::Get, encode_ids(some), options_.patience));
+    }
+    std::vector<bool> again(wanted.size());
+    for (auto& [which, coming] : asked) {
+      const auto answer = coming.get();
+      auto chunks = [&]() -> Result<std::vector<GetAnswer>> {
+        if (!answer) return std::unexpected(answer.error());
+        return read_get_answers(*answer, which->size());
+      }();
+      // Fewer than asked: the rest is asked of the same store again; none at all would be asked for ever.
+      if (chunks && chunks->empty()) chunks = fail(Code::Corrupt, "an empty answer");
+      for (size_t k = 0; k < which->size(); ++k) {
+        const size_t i = (*which)[k];
+        again[i] = true;
+        if (chunks && k >= chunks->size()) continue;
+        const auto good = [&]() -> Result<StoredView> {
+          if (!chunks) return std::unexpected(chunks.error());
+          TRY(const StoredView chunk, (*chunks)[k].chunk);
+          TRY_DO(verify(compressor_, wanted[i].id, chunk));
+          return chunk;
+        }();
+        if (good) {
+          TRY_DO(local_->put_stored(wanted[i].id, *good));
+          ++out.chunks;
+          out.bytes += good->payload.size();
+          again[i] = false;
+          continue;
+        }
+        ++wanted[i].next;
+        const Code code = good.error().code;
+        wanted[i].unreachable |= code != Code::NotFound && code != Code::Corrupt && code != Code::Invalid;
+      }
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < wanted.size(); ++i)
+      if (again[i]) wanted[kept++] = std::move(wanted[i]);
+    wanted.resize(kept);
+  }
+  TRY_DO(local_->sync());
+  return out;
 }
 
 Result<std::vector<bool>> ClusterStore::has(std::span<const ChunkId> ids) {

@@ -202,25 +202,6 @@ Result<Extent> ClusterStore::extent(const ChunkId& id, Form form, uint64_t offse
   return local_->extent(id, form, offset, length);
 }
 
-Result<ClusterStore::Filled> ClusterStore::fill(std::span<const ChunkId> ids) {
-  if (local_ == nullptr) return fail(Code::Unsupported, "this node has no store");
-  TRY(const auto present, local_->has(ids));
-  Filled out;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (present[i]) continue;
-    const auto read = fetch_remote(ids[i]);
-    if (!read) {
-      out.missing.push_back(ids[i]);
-      continue;
-    }
-    TRY_DO(local_->put_stored(ids[i], read->stored.view()));
-    ++out.chunks;
-    out.bytes += read->stored.payload.size();
-  }
-  TRY_DO(local_->sync());
-  return out;
-}
-
 // ---- write sessions ----
 
 std::unique_ptr<WriteSession> ClusterStore::begin_writes() {

@@ -63,10 +63,21 @@ class ClusterStore final : public ChunkStore {
 
   /// Copies into this node's own store what it lacks of `ids`, or has damaged, from the others, durably.
   struct Filled {
-    uint64_t chunks = 0, bytes = 0;
-    std::vector<ChunkId> missing;  // could not be had now
+    uint64_t chunks = 0, bytes = 0;    // bytes as stored
+    std::vector<ChunkId> lost;         // each store says that it has none, or none that is good
+    std::vector<ChunkId> not_reached;  // some store that may have it did not answer
   };
   Result<Filled> fill(std::span<const ChunkId> ids);
+  /// Of this node's own store, as has(); what it says is there is durable.
+  Result<std::vector<bool>> here(std::span<const ChunkId> ids);
+  /// True: each target but this node has it, durable, and held for the caller's session. A target that does not answer
+  /// has nothing.
+  Result<std::vector<bool>> on_all_targets(std::span<const ChunkId> ids);
+  /// Of this node's own store.
+  Result<Stat> stat_here(const ChunkId& id);
+  /// There are other stores than this node's.
+  bool shared() const { return !alone(); }
+  net::NodeId self() const { return options_.self; }
 
   Result<ChunkId> put(ByteView bytes, Compress compress) override;
   Result<void> put_named(const ChunkId& id, ByteView bytes, Compress compress) override;
@@ -120,7 +131,7 @@ class ClusterStore final : public ChunkStore {
   void mend(const ChunkId& id, const StoredChunk& chunk, Code local);
   Counts ask(RemoteMethod method, std::span<const ChunkId> ids);
   void ask_some(RemoteMethod method, std::span<const ChunkId> ids,
-                const std::map<net::NodeId, std::vector<size_t>>& questions, Counts& counts);
+                const std::map<net::NodeId, std::vector<size_t>>& questions, size_t enough_copies, Counts& counts);
   Result<void> copy_again(const ChunkId& id);
   void tell_sessions_until_stopped();
 

@@ -465,6 +465,7 @@ Result<std::vector<bool>> LocalStoreFiles::collect(const CollectionToken& token,
   for (size_t i = 0; i < sorted.size(); i += kErasedIdsMax)
     TRY_DO(erase_batch(std::span(sorted).subspan(i, std::min(kErasedIdsMax, sorted.size() - i)), &token, &kept));
   if (writer_->has_finished()) write_sidecars();
+  TRY_DO(sync());
   std::vector<bool> out;
   out.reserve(ids.size());
   for (const ChunkId& id : ids) out.push_back(!kept.contains(id));
@@ -503,7 +504,7 @@ Result<void> LocalStoreFiles::erase_batch(std::span<const ChunkId> ids, const Co
 
 Result<ChunkStore::Added> LocalStoreFiles::added_since(const Position& from) {
   TRY_DO(writer_->sync());
-  for (Position at = from;; at = {.segment = at.segment + 1, .offset = 0}) {
+  for (Position at = from > writer_->position() ? Position() : from;; at = {.segment = at.segment + 1, .offset = 0}) {
     Added out{.ids = {}, .next = at, .more = false};
     if (const auto active = writer_->active_since(at)) {
       for (const SegmentEntry& entry : active->entries) out.ids.push_back(entry.id);

@@ -151,9 +151,9 @@ class ChunkStore {
     return fail(Code::Unsupported, "this chunk store is not collected");
   }
 
-  /// Erases those of `ids` that were neither put nor touched from the token's floor on; the others stay. True for each
-  /// that is not here any more. Conflict: another collection began, or this one ended. Unavailable: so many ids were
-  /// touched that the store lost count of them; nothing can be collected until the sessions of that time end.
+  /// Erases durably those of `ids` that were neither put nor touched from the token's floor on; the others stay. True
+  /// for each that is not here any more. Conflict: another collection began, or this one ended. Unavailable: so many
+  /// ids were touched that the store lost count of them; nothing can be collected until the sessions of that time end.
   virtual Result<std::vector<bool>> collect(const CollectionToken&, std::span<const ChunkId>) {
     return fail(Code::Unsupported, "this chunk store is not collected");
   }
@@ -162,7 +162,9 @@ class ChunkStore {
 
   /// Chunks put at or after `from`, and where the next call goes on; O(what is new). In no order; a chunk may come
   /// again, and may be gone already. Makes what it tells durable first, so that no crash can put a later chunk before
-  /// `next`. At most a segment's chunks at once; `more` says that others are there already.
+  /// `next`. At most a segment's chunks at once; `more` says that others are there already. A place that lies beyond
+  /// all that is here was another store's, or chunks were lost: then all are told from the first on, and `next` is
+  /// less than `from`.
   struct Added {
     std::vector<ChunkId> ids;
     Position next;

@@ -32,15 +32,21 @@ struct Collector::Run {
   const CollectOptions& options;
   const Stop& stop;
   const Progress& progress;
-  const chunk::CollectionToken& token;
+  const chunk::CollectionToken* token;     // null: nothing may be erased now
   std::unique_ptr<replica::Reader> state;  // taken after the token
   Meta meta{};
   CollectReport report{};
   std::vector<volume::RootRef> dropped{};
 };
 
-Collector::Collector(Look look, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock)
-    : look_(std::move(look)), database_(database), chunks_(chunks), clock_(clock), counts_(database, chunks) {}
+Collector::Collector(Look look, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock,
+                     Holdings* holdings)
+    : look_(std::move(look)),
+      database_(database),
+      chunks_(chunks),
+      clock_(clock),
+      holdings_(holdings),
+      counts_(database, chunks, holdings) {}
 Collector::~Collector() = default;
 
 Result<Meta> Collector::load_meta() const {
@@ -50,9 +56,18 @@ Result<Meta> Collector::load_meta() const {
 }
 
 Result<CollectReport> Collector::run_once(const CollectOptions& options, const Stop& stop, const Progress& progress) {
-  TRY(const auto token, chunks_.begin_collection());
-  const Collection collection(chunks_, token);
-  Run run{.options = options, .stop = stop, .progress = progress, .token = token, .state = nullptr};
+  const auto token = chunks_.begin_collection();
+  std::optional<Collection> collection;
+  Run run{.options = options, .stop = stop, .progress = progress, .token = nullptr, .state = nullptr};
+  if (token) {
+    collection.emplace(chunks_, *token);
+    run.token = &collection->token;
+  } else if (token.error().code == Code::Unavailable) {
+    // Counting does no harm, and what this store lacks is known by the counts.
+    run.report.blocked = token.error().message;
+  } else {
+    return std::unexpected(token.error());
+  }
   TRY(run.state, look_());
   TRY_DO(start(run));
   // In this order: what is still referred to is counted before anything that shared it is discounted.
@@ -67,7 +82,10 @@ Result<CollectReport> Collector::run_once(const CollectOptions& options, const S
     TRY(going, take_candidates(run));
   }
   run.report.trashed = counts_.stats.trashed;
-  if (going) TRY_DO(empty_trash(run));
+  if (going && holdings_ != nullptr) {
+    TRY(going, look_at_holdings(run));
+  }
+  if (going && run.token != nullptr) TRY_DO(empty_trash(run));
   run.report.counted = counts_.stats.counted;
   run.report.stopped = !going;
   return std::move(run.report);
@@ -83,6 +101,7 @@ Result<void> Collector::start(Run& run) {
     for (const char table : {'C', 'R', 'W', 'X'}) batch.erase_range(Bytes(1, table), keys::end_of(table));
     meta.added = {};
     meta.recount = false;
+    if (holdings_ != nullptr) holdings_->begin_recount(batch);
   }
   ++meta.runs;
   // Ages in the trash only ever grow late: a clock set back does not make them shorter.
@@ -92,7 +111,7 @@ Result<void> Collector::start(Run& run) {
   TRY_DO(counts_.load());
   counts_.set_stamp(meta.time, meta.runs);
   run.report.run = meta.runs;
-  run.report.sessions = run.token.sessions;
+  run.report.sessions = run.token != nullptr ? run.token->sessions : 0;
   return {};
 }
 
@@ -151,6 +170,7 @@ Result<bool> Collector::take_candidates(Run& run) {
   for (;;) {
     TRY(const auto added, chunks_.added_since(run.meta.added));
     for (const ChunkId& id : added.ids) TRY_DO(counts_.note_unreferenced(id));
+    if (holdings_ != nullptr && added.next < run.meta.added) holdings_->lost_chunks(counts_.batch());
     run.report.candidates += added.ids.size();
     run.meta.added = added.next;
     counts_.batch().put(Bytes(keys::kMeta), run.meta.encode());
@@ -159,6 +179,25 @@ Result<bool> Collector::take_candidates(Run& run) {
     if (run.stop()) return false;
     if (!added.more) return true;
   }
+}
+
+/// Before anything is erased: what is lacking here may be what keeps the run from reading.
+Result<bool> Collector::look_at_holdings(Run& run) {
+  std::vector<ChunkId> unsealed;
+  TRY_DO(volume::for_each_unsealed(*run.state, [&](ByteView, const chunk::Content& content) {
+    return chunk::for_each_chunk(chunks_, content, [&](const ChunkId& id) { unsealed.push_back(id); });
+  }));
+  TRY_DO(holdings_->check_unsealed(std::move(unsealed)));
+  TRY(const bool going, holdings_->survey(run.stop));
+  if (!going) return false;
+  TRY(const auto shed, holdings_->shed(run.options.dry_run ? nullptr : run.token, run.stop));
+  run.report.shed = shed.chunks;
+  run.progress("shed", shed.chunks);
+  return !run.stop();
+}
+
+Result<chunk::Stat> Collector::stat_here(const ChunkId& id) const {
+  return holdings_ != nullptr ? holdings_->stat_here(id) : chunks_.stat(id);
 }
 
 /// The contents that edits name and no tree does: they have no counts, so what is due is held against them.
@@ -209,31 +248,29 @@ Result<void> Collector::empty_trash(Run& run) {
 
 Result<void> Collector::erase_due(Run& run, const std::vector<ChunkId>& due) {
   if (due.empty()) return {};
-  std::vector<uint64_t> bytes;
+  std::vector<std::optional<uint64_t>> bytes;  // none: it was never here, or is gone
   for (const ChunkId& id : due) {
-    const auto stat = chunks_.stat(id);
-    bytes.push_back(stat ? stat->stored_bytes : 0);
+    const auto stat = stat_here(id);
+    bytes.push_back(stat ? std::optional<uint64_t>(stat->stored_bytes) : std::nullopt);
   }
   std::vector<bool> gone(due.size(), true);
   if (!run.options.dry_run) {
-    auto collected = chunks_.collect(run.token, due);
+    auto collected = chunks_.collect(*run.token, due);
     if (!collected && collected.error().code == Code::Unavailable) {
       run.report.blocked = collected.error().message;
       run.report.held += due.size();
       return {};
     }
     if (!collected) return std::unexpected(std::move(collected).error());
-    gone = *collected;
-    // Forgotten here only once gone there for good: a chunk that a crash brought back would never be a candidate again.
-    TRY_DO(chunks_.sync());
+    gone = *collected;  // for good: one that a crash brought back would never be a candidate again
   }
   for (size_t i = 0; i < due.size(); ++i) {
     if (!gone[i]) {
       ++run.report.held;
       continue;
     }
-    ++run.report.erased;
-    run.report.erased_bytes += bytes[i];
+    run.report.erased += bytes[i].has_value();
+    run.report.erased_bytes += bytes[i].value_or(0);
     if (run.options.dry_run) continue;
     TRY(const auto record, counts_.find(due[i]));
     if (record && record->trash()) counts_.forget(due[i], *record);

@@ -37,17 +37,21 @@ struct CollectReport {
   uint64_t erased = 0;        // (dry run: would be)
   uint64_t erased_bytes = 0;  // as stored
   uint64_t sessions = 0;      // open write sessions when the run began
+  uint64_t shed = 0;          // gone from here, for all stores where they belong have them
   std::string blocked;        // why nothing could be erased, if so
   bool stopped = false;
 };
 
-/// Not thread-safe: one run at a time. What it refers to outlives it. The database is derived data: an empty one means
-/// a full recount, one that a crash has taken back to an earlier flush is as good.
+/// Not thread-safe: one run at a time, and none while its Holdings are used otherwise. What it refers to outlives it.
+/// The database is derived data: an empty one means a full recount, one that a crash has taken back to an earlier flush
+/// is as good.
 class Collector {
  public:
   /// Shows the state of all groups, with everything that was acknowledged before it was called.
   using Look = std::function<Result<std::unique_ptr<replica::Reader>>()>;
-  Collector(Look look, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock);
+  /// `holdings`, over the same database: null where there is no other store.
+  Collector(Look look, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock,
+            Holdings* holdings = nullptr);
   /// Of a group of one.
   Collector(const replica::Database& state, replica::Database& database, chunk::ChunkStore& chunks, const Clock& clock)
       : Collector([&state]() -> Result<std::unique_ptr<replica::Reader>> { return state.snapshot(); }, database, chunks,
@@ -65,7 +69,7 @@ class Collector {
   Result<uint64_t> verify(const Stop& stop);
 
   struct Usage {
-    uint64_t reachable_chunks = 0, reachable_bytes = 0;  // as stored
+    uint64_t reachable_chunks = 0, reachable_bytes = 0;  // bytes as stored, of those in this node's store
     uint64_t trash_chunks = 0, trash_bytes = 0;
     uint64_t disk_bytes = 0;  // the rest is headers, padding, index files, dead records and what no run has seen yet
   };
@@ -84,11 +88,14 @@ class Collector {
   Result<void> empty_trash(Run& run);
   Result<void> erase_due(Run& run, const std::vector<ChunkId>& due);
   Result<Pins> pins(const replica::Reader& state);
+  Result<bool> look_at_holdings(Run& run);
+  Result<chunk::Stat> stat_here(const ChunkId& id) const;
 
   const Look look_;
   replica::Database& database_;
   chunk::ChunkStore& chunks_;
   const Clock& clock_;
+  Holdings* const holdings_;
   Counts counts_;
 };
 

@@ -17,6 +17,7 @@ constexpr size_t kRecordsPerBatch = 4096;
 Result<void> Counts::load() {
   work_.clear();
   records_.clear();
+  arrived_.clear();
   batch_.clear();
   next_number_ = 0;
   auto rows = database_.iterate("W", keys::end_of('W'));
@@ -121,7 +122,10 @@ Result<bool> Counts::drain(const std::function<bool()>& stop) {
 
 Result<void> Counts::note_unreferenced(const ChunkId& id) {
   TRY(Record * record, working(id));
-  if (record != nullptr) return commit_if_big();
+  if (record != nullptr) {
+    if (holdings_ != nullptr && !record->trash()) arrived_.push_back(id);
+    return commit_if_big();
+  }
   records_[id].now = Record{.counts = {}, .since = now_, .run = run_};
   ++stats.trashed;
   return commit_if_big();
@@ -136,10 +140,14 @@ Result<void> Counts::restamp(const ChunkId& id, const Record& record) {
 
 Result<void> Counts::commit_if_big() { return records_.size() >= kRecordsPerBatch ? commit() : Result<void>(); }
 
-/// What changed since the last commit, whole: records, their places in the trash, work done and work to do.
+/// What changed since the last commit, whole: records, their places in the trash, work done and work to do, and what is
+/// not where it belongs.
 Result<void> Counts::commit() {
+  std::vector<ChunkId> live = std::exchange(arrived_, {});
   for (const auto& [id, entry] : records_) {
     if (entry.before == entry.now) continue;
+    if (holdings_ != nullptr && entry.now && !entry.now->trash() && (!entry.before || entry.before->trash()))
+      live.push_back(id);
     if (entry.before && entry.before->trash()) batch_.erase(keys::trash(entry.before->since, id));
     if (!entry.now) {
       batch_.erase(keys::record(id));
@@ -152,6 +160,7 @@ Result<void> Counts::commit() {
     batch_.put(keys::work(it->number), it->work.encode());
     it->stored = true;
   }
+  if (holdings_ != nullptr) TRY_DO(holdings_->check(live, batch_));
   if (!batch_.empty()) TRY_DO(database_.write(batch_));
   batch_.clear();
   records_.clear();

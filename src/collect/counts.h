@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chunk/store.h"
+#include "collect/holdings.h"
 #include "collect/record.h"
 #include "replica/database.h"
 
@@ -19,7 +20,9 @@ namespace hailstone::collect {
 /// counts: call load() again.
 class Counts {
  public:
-  Counts(replica::Database& database, chunk::ChunkStore& chunks) : database_(database), chunks_(chunks) {}
+  /// `holdings`: told of what becomes live and of what comes into the store; null: nobody is.
+  Counts(replica::Database& database, chunk::ChunkStore& chunks, Holdings* holdings = nullptr)
+      : database_(database), chunks_(chunks), holdings_(holdings) {}
 
   /// Reads work that an earlier life left.
   Result<void> load();
@@ -59,6 +62,7 @@ class Counts {
 
   replica::Database& database_;
   chunk::ChunkStore& chunks_;
+  Holdings* const holdings_;
   UnixMicros now_;
   uint64_t run_ = 0;
   std::vector<Pending> work_;
@@ -75,6 +79,7 @@ class Counts {
     std::optional<Record> now;
   };
   std::unordered_map<ChunkId, Entry, Hash> records_;  // changed since the last commit
+  std::vector<ChunkId> arrived_;                      // live, and put since the last run
   replica::Batch batch_;
 };
 

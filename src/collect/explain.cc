@@ -90,7 +90,7 @@ Result<uint64_t> Collector::verify(const Stop& stop) {
   TRY_DO(fresh.commit());
   const auto next_counted = [](replica::Iterator& rows) -> Result<std::optional<std::pair<ChunkId, Record>>> {
     for (; rows.valid(); rows.next()) {
-      TRY(const ChunkId id, keys::chunk_of_record(rows.key()));
+      TRY(const ChunkId id, keys::chunk_of('C', rows.key()));
       TRY(Record record, Record::decode(rows.value()));
       if (!record.trash()) return std::pair(id, std::move(record));
     }
@@ -124,9 +124,9 @@ Result<Collector::Usage> Collector::usage() {
   Usage out;
   auto rows = database_.iterate("C", keys::end_of('C'));
   for (; rows->valid(); rows->next()) {
-    TRY(const ChunkId id, keys::chunk_of_record(rows->key()));
+    TRY(const ChunkId id, keys::chunk_of('C', rows->key()));
     TRY(const Record record, Record::decode(rows->value()));
-    const auto stat = chunks_.stat(id);
+    const auto stat = stat_here(id);
     const uint64_t bytes = stat ? stat->stored_bytes : 0;
     ++(record.trash() ? out.trash_chunks : out.reachable_chunks);
     (record.trash() ? out.trash_bytes : out.reachable_bytes) += bytes;

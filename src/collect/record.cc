@@ -111,7 +111,8 @@ Result<Meta> Meta::decode(ByteView bytes) {
 
 namespace keys {
 
-Bytes record(const ChunkId& id) { return Bytes("C").append(id.view()); }
+Bytes of_chunk(char table, const ChunkId& id) { return Bytes(1, table).append(id.view()); }
+Bytes record(const ChunkId& id) { return of_chunk('C', id); }
 Bytes trash(UnixMicros since, const ChunkId& id) {
   return ("X" + volume::schema::big_endian(static_cast<uint64_t>(since.value))).append(id.view());
 }
@@ -121,8 +122,8 @@ Bytes root(const volume::RootRef& ref) {
 }
 Bytes work(uint64_t number) { return "W" + volume::schema::big_endian(number); }
 
-Result<ChunkId> chunk_of_record(ByteView key) {
-  if (key.size() != 33) return malformed("record key", key);
+Result<ChunkId> chunk_of(char table, ByteView key) {
+  if (key.size() != 33 || key[0] != table) return malformed("key of a chunk", key);
   return ChunkId(Hash256::from_view(key.substr(1)));
 }
 

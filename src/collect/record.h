@@ -77,7 +77,10 @@ Bytes record(const ChunkId& id);
 Bytes trash(UnixMicros since, const ChunkId& id);  // empty value: the trash in order of age
 Bytes root(const volume::RootRef& ref);            // empty value; in the order of RootRef
 Bytes work(uint64_t number);
-Result<ChunkId> chunk_of_record(ByteView key);
+inline constexpr ByteView kSurvey = "P";
+/// Of the tables by id: 'C', 'F' (to be pulled), 'S' (belongs elsewhere).
+Bytes of_chunk(char table, const ChunkId& id);
+Result<ChunkId> chunk_of(char table, ByteView key);
 Result<std::pair<UnixMicros, ChunkId>> decode_trash(ByteView key);
 Result<volume::RootRef> decode_root(ByteView key);
 Bytes end_of(char table);

@@ -39,10 +39,10 @@ TEST(CollectRecords, KeysKeepTheirOrder) {
   EXPECT_EQ(keys::decode_root(keys::root(ref)).value(), ref);
   EXPECT_EQ(keys::decode_trash(keys::trash(UnixMicros{5}, kId)).value(), (std::pair(UnixMicros{5}, kId)));
   EXPECT_LT(keys::trash(UnixMicros{5}, kId), keys::trash(UnixMicros{500}, ChunkId()));
-  EXPECT_EQ(keys::chunk_of_record(keys::record(kId)).value(), kId);
+  EXPECT_EQ(keys::chunk_of('C', keys::record(kId)).value(), kId);
   EXPECT_FALSE(keys::decode_root("R"));
   EXPECT_FALSE(keys::decode_trash("X123"));
-  EXPECT_FALSE(keys::chunk_of_record("C1"));
+  EXPECT_FALSE(keys::chunk_of('C', "C1"));
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <set>
-
 #include "api/cut_options.h"
 #include "api/json.h"
 #include "api/router.h"
@@ -15,41 +13,71 @@ Bytes plain(std::string_view what) {
   return Bytes(end == what.npos ? what : what.substr(end + 2));
 }
 
+/// Builds the value. The library's own way takes the last of two equal names and nests as deep as memory goes; what
+/// reads a request must do neither, and its parser with a callback looks through a whole array after each element.
+class Builder final : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return scalar(nullptr); }
+  bool boolean(bool value) override { return scalar(value); }
+  bool number_integer(number_integer_t value) override { return scalar(value); }
+  bool number_unsigned(number_unsigned_t value) override { return scalar(value); }
+  bool number_float(number_float_t value, const string_t&) override { return scalar(value); }
+  bool string(string_t& value) override { return scalar(std::move(value)); }
+  bool binary(binary_t& value) override { return scalar(std::move(value)); }
+  bool start_object(size_t) override { return open(Json::object()); }
+  bool start_array(size_t) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    const auto [at, first] = open_.back()->emplace(std::move(name), nullptr);
+    if (!first) return refuse(fmt::format("field '{}' is there twice", printable(at.key())));
+    field_ = &at.value();
+    return true;
+  }
+  bool parse_error(size_t, const std::string&, const Json::exception& error) override {
+    why_ = fmt::format("body is not JSON: {}", plain(error.what()));
+    return false;
+  }
+
+  Json take() { return std::move(root_); }
+  const Bytes& why() const { return why_; }
+
+ private:
+  bool refuse(std::string_view why) {
+    why_ = fmt::format("body: {}", why);
+    return false;
+  }
+  /// What is open does not move: nothing is added to what holds it until it is closed.
+  Json& place(Json value) {
+    Json& to = open_.empty() ? root_ : open_.back()->is_array() ? open_.back()->emplace_back() : *field_;
+    to = std::move(value);
+    return to;
+  }
+  bool scalar(Json value) {
+    place(std::move(value));
+    return true;
+  }
+  bool open(Json value) {
+    open_.push_back(&place(std::move(value)));
+    return open_.size() <= kJsonDepthMax || refuse(fmt::format("nested deeper than {}", kJsonDepthMax));
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  Json root_;
+  std::vector<Json*> open_;
+  Json* field_ = nullptr;  // of the innermost object, named and without its value
+  Bytes why_;
+};
+
 }  // namespace
 
 Result<Json> parse_object(ByteView text) {
-  // The library takes the last of two equal names and nests as deep as memory goes; what reads a request must do
-  // neither.
-  struct Refused {
-    Bytes why;
-  };
-  std::vector<std::set<Bytes>> names;
-  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
-    switch (event) {
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        names.emplace_back();
-        if (names.size() > kJsonDepthMax) throw Refused{fmt::format("nested deeper than {}", kJsonDepthMax)};
-        break;
-      case Json::parse_event_t::object_end:
-      case Json::parse_event_t::array_end: names.pop_back(); break;
-      case Json::parse_event_t::key: {
-        const auto [name, first] = names.back().insert(value.get<std::string>());
-        if (!first) throw Refused{fmt::format("field '{}' is there twice", printable(*name))};
-        break;
-      }
-      case Json::parse_event_t::value: break;
-    }
-    return true;
-  };
-  Json parsed;
-  try {
-    parsed = Json::parse(text.begin(), text.end(), watch);
-  } catch (const Refused& refused) {  // the library's only way to stop early
-    return fail(Code::Invalid, fmt::format("body: {}", refused.why));
-  } catch (const Json::exception& error) {
-    return fail(Code::Invalid, fmt::format("body is not JSON: {}", plain(error.what())));
-  }
+  Builder builder;
+  if (!Json::sax_parse(text.begin(), text.end(), &builder)) return fail(Code::Invalid, builder.why());
+  Json parsed = builder.take();
   if (!parsed.is_object())
     return fail(Code::Invalid, fmt::format("body must be a JSON object, not {}", parsed.type_name()));
   return parsed;

@@ -29,7 +29,8 @@ Outcome status(Context& context, const Call&) {
                    {"stored_bytes", node.chunks.stored_bytes},
                    {"uncompressed_bytes", node.chunks.uncompressed_bytes},
                    {"disk_bytes", node.chunks.disk_bytes},
-                   {"quarantined", node.chunks.quarantined}}},
+                   {"quarantined", node.chunks.quarantined},
+                   {"segments_unloaded", node.chunks.segments_unloaded}}},
                  {"quarantine", std::move(quarantine)}}};
 }
 

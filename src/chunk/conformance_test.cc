@@ -20,8 +20,9 @@ class MemoryRig final : public Rig {
 /// A local store with small segments, so that the suite crosses many of them.
 class LocalRig : public Rig {
  public:
-  LocalRig(std::unique_ptr<disk::Disk> disk, std::string directory)
-      : disk_(std::move(disk)), directory_(std::move(directory)) {
+  LocalRig(std::unique_ptr<disk::Disk> disk, std::string directory,
+           LocalStoreOptions::Load load = LocalStoreOptions::Load::AtOpen)
+      : disk_(std::move(disk)), directory_(std::move(directory)), load_(load) {
     open();
   }
   ChunkStore& store() override { return *store_; }
@@ -37,11 +38,13 @@ class LocalRig : public Rig {
     options.directory = directory_;
     options.segment_bytes = 256u << 10;
     options.reserve_bytes = 0;
+    options.load = load_;
     store_ = LocalStore::open(*disk_, options, logger_).value();
   }
 
   std::unique_ptr<disk::Disk> disk_;
   std::string directory_;
+  const LocalStoreOptions::Load load_;
   NullLogger logger_;
   std::unique_ptr<LocalStore> store_;
 };
@@ -133,11 +136,14 @@ class ClusterRig final : public Rig {
 };
 
 std::unique_ptr<Rig> simulated() { return std::make_unique<LocalRig>(std::make_unique<disk::SimDisk>(), "/store"); }
+std::unique_ptr<Rig> loading_behind() {
+  return std::make_unique<LocalRig>(std::make_unique<disk::SimDisk>(), "/store", LocalStoreOptions::Load::Behind);
+}
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance,
                          testing::Values(Backend{"memory", [] { return std::make_unique<MemoryRig>(); }},
                                          Backend{"kernel", [] { return std::make_unique<KernelRig>(); }},
-                                         Backend{"simulated", simulated},
+                                         Backend{"simulated", simulated}, Backend{"loading_behind", loading_behind},
                                          Backend{"cluster_of_one", [] { return std::make_unique<ClusterRig>(1); }},
                                          Backend{"cluster_of_three", [] { return std::make_unique<ClusterRig>(3); }}),
                          backend_name);

@@ -7,8 +7,11 @@ namespace {
 
 using disk::SimDisk;
 
-LocalStoreOptions options() {
+using Load = LocalStoreOptions::Load;
+
+LocalStoreOptions options(Load load = Load::AtOpen) {
   LocalStoreOptions out;
+  out.load = load;
   out.directory = "/store";
   out.segment_bytes = 100'000;
   out.segment_chunks_max = 40;
@@ -59,16 +62,18 @@ void drop_sidecars(SimDisk& disk) {
 void reopen_and_check(SimDisk& disk, ErrorLog& log, StoreModel& model, bool sidecars) {
   if (!sidecars) drop_sidecars(disk);
   {
-    auto store = LocalStore::open(disk, options(), log);
+    auto store = LocalStore::open(disk, options(sidecars ? Load::Behind : Load::AtOpen), log);
     ASSERT_TRUE(store) << store.error().message;
     model.check(**store);
     for (uint64_t i = 0; i < 20; ++i) model.put(**store, noise(i * 97 + 1, 77'000 + i));
     model.sync(**store);
   }
   drop_sidecars(disk);
-  auto store = LocalStore::open(disk, options(), log);
-  ASSERT_TRUE(store) << store.error().message;
-  model.check(**store);
+  for (const Load load : {Load::Behind, Load::AtOpen}) {
+    auto store = LocalStore::open(disk, options(load), log);
+    ASSERT_TRUE(store) << store.error().message;
+    model.check(**store);
+  }
   EXPECT_THAT(log.take(), testing::IsEmpty());
 }
 
@@ -151,7 +156,8 @@ TEST(LocalStoreCrash, AgainAtEveryOperationOfTheRecovery) {
       disk.restart(SimDisk::CrashMode::Torn, first);
       model.crashed();
       disk.crash_at(disk.operations() + second);
-      if (auto store = LocalStore::open(disk, options(), log)) work(**store, model, 2);
+      if (auto store = LocalStore::open(disk, options(second % 2 ? Load::AtOpen : Load::Behind), log))
+        work(**store, model, 2);
       disk.restart(SimDisk::CrashMode::Torn, second);
       log.take();
       reopen_and_check(disk, log, model, second % 2 == 0);

@@ -38,6 +38,7 @@ class Damaged {
 
   std::unique_ptr<LocalStore> open() {
     LocalStoreOptions options;
+    options.load = load;
     options.directory = "/store";
     options.segment_bytes = 100'000;
     options.reserve_bytes = 0;
@@ -101,6 +102,7 @@ class Damaged {
       EXPECT_TRUE(damage.id.is_zero() || erased.contains(damage.id)) << damage.where << ": " << damage.what;
   }
 
+  LocalStoreOptions::Load load = LocalStoreOptions::Load::AtOpen;
   SimDisk disk;
   ErrorLog log;
   std::map<ChunkId, Bytes> chunks;
@@ -141,6 +143,7 @@ TEST(LocalStoreDamage, AnyFlippedBitIsNamedAndHeals) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(seed);
     Damaged rig;
+    if (seed / 6 % 2) rig.load = LocalStoreOptions::Load::Behind;
     std::mt19937_64 random(seed);
     const auto segments = rig.files(".seg");
     const std::string path = segments[random() % segments.size()];
@@ -164,6 +167,7 @@ TEST(LocalStoreDamage, AnyWipedRangeIsNamedAndHeals) {
   for (uint64_t seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);
     Damaged rig;
+    if (seed / 6 % 2) rig.load = LocalStoreOptions::Load::Behind;
     std::mt19937_64 random(seed);
     auto segments = rig.files(".seg");
     if (seed % 3 == 0) {
@@ -187,6 +191,7 @@ TEST(LocalStoreDamage, AnyTruncatedSegmentIsNamedAndHeals) {
   for (uint64_t seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);
     Damaged rig;
+    if (seed / 6 % 2) rig.load = LocalStoreOptions::Load::Behind;
     std::mt19937_64 random(seed);
     auto segments = rig.files(".seg");
     // Without a sidecar the end of the newest segment can't be told from one that was never synced.

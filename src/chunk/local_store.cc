@@ -82,8 +82,10 @@ class LocalStoreFiles final : public LocalStore {
   Result<uint64_t> verify_all(const std::function<bool()>& stop) override;
   Result<Scrubbed> scrub(const Position& from, uint64_t budget_bytes, const std::function<bool()>& stop) override;
   Result<Compacted> compact(const CompactOptions& options, const std::function<bool()>& stop) override {
+    TRY_DO(load_all());
     return compactor_->run(options, stop);
   }
+  Result<void> load(const std::function<bool()>& stop) override;
 
  private:
   enum class Standing : uint8_t { Absent, Present, Damaged };
@@ -94,7 +96,12 @@ class LocalStoreFiles final : public LocalStore {
     std::string damage;   // when Damaged: "segment 17: record at 4096: ..."
   };
 
+  Result<void> load_all() {
+    return load([] { return false; });
+  }
   Result<Match> look_up(const ChunkId& id);
+  Result<Match> find(const ChunkId& id);
+  Result<SharedBytes> read(const ChunkId& id);
   bool stands(const Index::Slot& slot) const;
   void move(uint64_t prefix, Location from, Location to, const SegmentEntry& entry);
   Result<Match> require(const ChunkId& id);
@@ -123,7 +130,8 @@ class LocalStoreFiles final : public LocalStore {
   Usage usage_;
   Quarantine quarantine_;
   IdLocks id_locks_;
-  std::mutex damage_mutex_;  // flag in the index, entry in the quarantine and the count move together
+  std::optional<Recovery> recovery_;  // after recover()
+  std::mutex damage_mutex_;           // flag in the index, entry in the quarantine and the count move together
   std::atomic<uint64_t> damaged_chunks_ = 0;
   std::mutex sidecars_mutex_;           // a sidecar is written whole before its segment may be removed
   std::optional<Compactor> compactor_;  // after recover()
@@ -143,16 +151,16 @@ LocalStoreFiles::~LocalStoreFiles() {
 }
 
 Result<void> LocalStoreFiles::recover() {
-  Recovery recovery({.disk = disk_,
-                     .options = options_,
-                     .logger = logger_,
-                     .files = files_,
-                     .records = records_,
-                     .index = index_,
-                     .usage = usage_,
-                     .quarantine = quarantine_});
-  TRY(auto outcome, recovery.run());
-  damaged_chunks_ = outcome.quarantined_chunks;
+  recovery_.emplace(Recovery::Parts{.disk = disk_,
+                                    .options = options_,
+                                    .logger = logger_,
+                                    .files = files_,
+                                    .records = records_,
+                                    .index = index_,
+                                    .usage = usage_,
+                                    .quarantine = quarantine_,
+                                    .damaged_chunks = damaged_chunks_});
+  TRY(auto outcome, recovery_->open());
   covered_at_open_ = outcome.active_covered;
   if (outcome.active) active_at_open_ = outcome.active->header.number;
   writer_.emplace(disk_, options_, files_, std::move(outcome.active), outcome.next_number);
@@ -178,7 +186,13 @@ Result<void> LocalStoreFiles::recover() {
                                       .entries_of = [this](uint32_t segment) { return entries_of(segment); },
                                       .moved = [this](uint64_t prefix, Location from, Location to,
                                                       const SegmentEntry& entry) { move(prefix, from, to, entry); }});
+  if (options_.load == LocalStoreOptions::Load::AtOpen) TRY_DO(load_all());
   if (options_.verify_on_open) TRY_DO(verify_all([] { return false; }));
+  return {};
+}
+
+Result<void> LocalStoreFiles::load(const std::function<bool()>& stop) {
+  while (!recovery_->complete() && !stop()) TRY_DO(recovery_->load_next());
   return {};
 }
 
@@ -208,7 +222,18 @@ void LocalStoreFiles::move(uint64_t prefix, Location from, Location to, const Se
   if (quarantine_.remove(from.segment(), from.offset())) --damaged_chunks_;
 }
 
+/// What is found is the last word on it. Absent is said only when all segments are loaded, and were before it looked.
 Result<LocalStoreFiles::Match> LocalStoreFiles::look_up(const ChunkId& id) {
+  while (true) {
+    const bool complete = recovery_->complete();
+    TRY(Match match, find(id));
+    if (complete || match.standing != Standing::Absent) return match;
+    TRY_DO(recovery_->load_next());
+  }
+}
+
+/// In what is loaded.
+Result<LocalStoreFiles::Match> LocalStoreFiles::find(const ChunkId& id) {
   const uint64_t prefix = prefix_of(id);
   const Index::Found found = index_.find(prefix);
   Match match;
@@ -233,7 +258,7 @@ Result<LocalStoreFiles::Match> LocalStoreFiles::look_up(const ChunkId& id) {
     }
   });
   if (!failure) return std::unexpected(std::move(failure).error());
-  if (again && match.standing == Standing::Absent) return look_up(id);
+  if (again && match.standing == Standing::Absent) return find(id);
   return match;
 }
 
@@ -261,6 +286,16 @@ std::unexpected<Error> LocalStoreFiles::damaged(const Index::Slot& slot, const C
 }
 
 Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
+  while (true) {
+    const bool complete = recovery_->complete();
+    auto bytes = read(id);
+    if (complete || bytes || bytes.error().code != Code::NotFound) return bytes;
+    TRY_DO(recovery_->load_next());
+  }
+}
+
+/// From what is loaded.
+Result<SharedBytes> LocalStoreFiles::read(const ChunkId& id) {
   const uint64_t prefix = prefix_of(id);
   const Index::Found found = index_.find(prefix);
   if (found.empty()) return absent(id);
@@ -284,7 +319,7 @@ Result<SharedBytes> LocalStoreFiles::get(const ChunkId& id) {
       out = std::move(*bytes);
     }
   });
-  if (again && !out) return get(id);
+  if (again && !out) return read(id);
   return out;
 }
 
@@ -376,6 +411,7 @@ Result<void> LocalStoreFiles::put_with(const ChunkId& id, F&& form) {
       epochs_->touched(prefix_of(id));
       return {};
     }
+    TRY_DO(load_all());  // also where a damaged record makes place: an older one of this id would come back
     TRY_DO(store(id, form(), old));
   }
   if (writer_->has_finished()) write_sidecars();
@@ -447,6 +483,7 @@ Result<std::vector<bool>> LocalStoreFiles::touch(std::span<const ChunkId> ids) {
 }
 
 Result<void> LocalStoreFiles::erase(std::span<const ChunkId> ids) {
+  TRY_DO(load_all());
   const std::vector<ChunkId> sorted = sorted_once(ids);
   for (size_t i = 0; i < sorted.size(); i += kErasedIdsMax)
     TRY_DO(erase_batch(std::span(sorted).subspan(i, std::min(kErasedIdsMax, sorted.size() - i)), nullptr, nullptr));
@@ -455,6 +492,7 @@ Result<void> LocalStoreFiles::erase(std::span<const ChunkId> ids) {
 }
 
 Result<CollectionToken> LocalStoreFiles::begin_collection() {
+  TRY_DO(load_all());
   return epochs_->begin_collection([&]() -> Result<Position> { return writer_->position(); });
 }
 
@@ -563,6 +601,7 @@ void LocalStoreFiles::write_sidecars() {
 }
 
 Result<std::vector<ChunkId>> LocalStoreFiles::list(const ChunkId& after, size_t limit) {
+  TRY_DO(load_all());
   std::vector<ChunkId> out;
   uint64_t from = prefix_of(after);
   while (out.size() < limit) {
@@ -597,6 +636,7 @@ ChunkStore::Stats LocalStoreFiles::stats() const {
   out.disk_bytes += writer_->active_size().second;
   out.chunks -= std::min<uint64_t>(out.chunks, damaged_chunks_);
   out.quarantined = quarantine_.size();
+  out.segments_unloaded = recovery_->left();
   return out;
 }
 
@@ -634,6 +674,7 @@ Result<uint64_t> LocalStoreFiles::verify_all(const std::function<bool()>& stop) 
 /// Some segments at a time, each from front to back.
 Result<LocalStore::Scrubbed> LocalStoreFiles::scrub(const Position& from, uint64_t budget_bytes,
                                                     const std::function<bool()>& stop) {
+  TRY_DO(load_all());
   Scrubbed out{.next = from};
   const auto segments = usage_.segments();
   for (auto it = segments.lower_bound(from.segment); it != segments.end();) {

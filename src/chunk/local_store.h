@@ -19,7 +19,10 @@ struct LocalStoreOptions {
   uint32_t segment_chunks_max = 128u << 10;    // and when it has this many: bounds the memory of its index entries
   uint32_t open_files_max = 512;               // segment files held open for reading
   uint32_t touched_ids_max = 1u << 20;         // remembered for collections; past it nothing is collected for a while
-  bool verify_on_open = false;                 // read every record, not only headers and indexes
+  /// Behind: open() returns with the newest segment known; load() and whoever misses a chunk bring the others.
+  enum class Load : uint8_t { AtOpen, Behind };
+  Load load = Load::AtOpen;
+  bool verify_on_open = false;  // read every record, not only headers and indexes
 
   Result<void> validate() const;
 };
@@ -36,6 +39,11 @@ class LocalStore : public ChunkStore {
   /// Opens or creates. Rebuilds what is missing of the index from the segments; cuts a torn tail of the active segment;
   /// damage before the end is quarantined and reported, never fatal.
   static Result<std::unique_ptr<LocalStore>> open(disk::Disk& disk, const LocalStoreOptions& options, Logger& logger);
+
+  /// Opened with Load::Behind: loads what earlier segments hold, newest first, until all is known or `stop`, polled
+  /// between segments, says so. Meanwhile what is known already is served; whoever asks for anything else loads too and
+  /// is answered when it is found, or all is known. After an error it can be called again. Any thread.
+  virtual Result<void> load(const std::function<bool()>& stop) = 0;
 
   virtual std::vector<Damage> quarantine() const = 0;
   /// Reads and verifies every record once; returns how many were checked. `stop` is polled between records.

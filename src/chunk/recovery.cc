@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace hailstone::chunk {
 namespace {
@@ -23,42 +24,86 @@ Result<void> write_again(disk::File& file, uint64_t from, uint64_t to) {
 
 }  // namespace
 
-Result<Recovery::Outcome> Recovery::run() {
-  TRY(const std::vector<Segment> segments, find_segments());
+Result<Recovery::Outcome> Recovery::open() {
+  Outcome out;
+  TRY(segments_, find_segments());
+  TRY_DO(read_quarantine());
   uint32_t newest = 0;
-  for (const Segment& segment : segments) {
-    outcome_.next_number = std::max(outcome_.next_number, segment.header.number + 1);
+  for (const Segment& segment : segments_) {
+    out.next_number = std::max(out.next_number, segment.header.number + 1);
     if (segment.header.generation == 0) newest = std::max(newest, segment.header.number);
+    parts_.usage.set_file_bytes(segment.header.number, segment.size);
   }
-  for (const Segment& segment : segments) {
-    const bool is_newest = segment.header.number == newest;
-    if (is_newest && segment.has_file && !segment.has_header && segment.size <= kSegmentHeaderBytes) {
+  for (bool found = false; !found && !segments_.empty(); segments_.pop_back()) {
+    const Segment& segment = segments_.back();
+    found = segment.header.number == newest;
+    if (found && segment.has_file && !segment.has_header && segment.size <= kSegmentHeaderBytes) {
       // It was being created: its header is made durable before its first record is written.
       TRY_DO(parts_.disk.remove(path(segment_name(newest))));
       TRY_DO(parts_.disk.sync_directory(parts_.options.directory));  // before a later segment makes it look damaged
+      parts_.usage.drop(newest);
       continue;
     }
-    TRY(Contents contents, read_contents(segment, is_newest));
-    apply(segment, contents);
-    report(segment, contents);
-    parts_.usage.set_file_bytes(segment.header.number, segment.size);
+    TRY(Contents contents, load(segment, found));
     const bool open_ended =
-        is_newest && segment.has_header && contents.clean() && contents.end < parts_.options.segment_bytes;
-    if (open_ended) {
-      TRY(std::shared_ptr<disk::File> file, parts_.disk.open(path(segment_name(newest)), disk::OpenMode::Write));
-      parts_.usage.set_file_bytes(newest, 0);  // counted as the writer goes
-      outcome_.active_covered = contents.covered;
-      outcome_.active = SegmentWriter::Active{.header = segment.header,
-                                              .file = std::move(file),
-                                              .end = contents.end,
-                                              .entries = std::move(contents.entries)};
-    } else if (segment.has_file && contents.clean() && contents.covered < contents.end) {
-      // A damaged segment is read again each time: a sidecar would hide what it can't name.
+        found && segment.has_header && contents.clean() && contents.end < parts_.options.segment_bytes;
+    if (!open_ended) {
       write_sidecar(segment, contents);
+      continue;
     }
+    TRY(std::shared_ptr<disk::File> file, parts_.disk.open(path(segment_name(newest)), disk::OpenMode::Write));
+    parts_.usage.set_file_bytes(newest, 0);  // counted as the writer goes
+    out.active_covered = contents.covered;
+    out.active = SegmentWriter::Active{
+        .header = segment.header, .file = std::move(file), .end = contents.end, .entries = std::move(contents.entries)};
   }
-  TRY_DO(load_quarantine(segments));
-  return std::move(outcome_);
+  left_ = segments_.size();
+  if (segments_.empty()) settle();
+  return out;
+}
+
+Result<void> Recovery::load_next() {
+  {
+    std::unique_lock lock(mutex_);
+    if (loading_) {
+      loaded_.wait(lock, [&, before = segments_.size()] { return !loading_ || segments_.size() != before; });
+      return {};
+    }
+    if (segments_.empty()) return {};
+    loading_ = true;
+  }
+  const auto loaded = [&]() -> Result<void> {
+    TRY(const Contents contents, load(segments_.back(), false));
+    write_sidecar(segments_.back(), contents);
+    return {};
+  }();
+  const std::lock_guard lock(mutex_);
+  if (loaded) {
+    segments_.pop_back();
+    if (segments_.empty()) settle();
+    left_.store(segments_.size(), std::memory_order_release);
+  }
+  loading_ = false;
+  loaded_.notify_all();
+  return loaded;
+}
+
+/// All or, after an error, nothing.
+Result<Recovery::Contents> Recovery::load(const Segment& segment, bool newest) {
+  TRY(Contents contents, read_contents(segment, newest));
+  // The last word of the segment on an id comes first.
+  for (const SegmentEntry& entry : contents.entries | std::views::reverse) apply(segment.header.number, entry);
+  report(segment, contents);
+  quarantine_known(segment);
+  return contents;
+}
+
+/// After the last segment.
+void Recovery::settle() {
+  erased_.clear();
+  quarantined_.clear();
+  if (auto written = parts_.quarantine.loaded(); !written)
+    parts_.logger.warn("quarantine file not written", {{"reason", written.error().message}});
 }
 
 Result<std::vector<Recovery::Segment>> Recovery::find_segments() {
@@ -224,34 +269,26 @@ Result<void> Recovery::settle_tail(const Segment& segment, disk::File& file, Seg
   return {};
 }
 
-void Recovery::apply(const Segment& segment, const Contents& contents) {
-  for (const SegmentEntry& entry : contents.entries) apply(segment.header.number, entry);
+void Recovery::apply(uint32_t segment, const SegmentEntry& entry) {
+  if (spoken_of(entry.id)) return;
+  if (entry.erased()) {
+    erased_.insert(entry.id);
+    return;
+  }
+  parts_.usage.add(segment, entry);
+  parts_.index.insert(prefix_of(entry.id), Location::make(segment, entry.offset(), entry.span()));
 }
 
-void Recovery::apply(uint32_t segment, const SegmentEntry& entry) {
-  const uint64_t prefix = prefix_of(entry.id);
-  std::optional<Location> old;
-  SegmentEntry old_entry;
-  parts_.index.find(prefix).each([&](const Index::Slot& slot) {
+/// Whether a record that is loaded already, and so comes later in the log, puts or erases this id.
+bool Recovery::spoken_of(const ChunkId& id) const {
+  if (!erased_.empty() && erased_.contains(id)) return true;
+  bool out = false;
+  parts_.index.find(prefix_of(id)).each([&](const Index::Slot& slot) {
+    if (out) return;
     const auto header = parts_.records.header(slot.location);
-    if (header && header->id != entry.id) return;
-    old = slot.location;
-    if (header)
-      old_entry = {.id = entry.id,
-                   .offset8 = 0,
-                   .stored = header->stored,
-                   .bytes = header->bytes,
-                   .span8 = static_cast<uint32_t>(header->span() / kRecordAlign)};
+    out = !header || header->id == id;  // where the header is lost, sharing the first 8 bytes must do
   });
-  if (old) {
-    // A later record heals or erases what an earlier segment had damaged.
-    if (parts_.quarantine.remove(old->segment(), old->offset())) --outcome_.quarantined_chunks;
-    parts_.usage.remove(old->segment(), old_entry);
-    parts_.index.erase(prefix, *old);
-  }
-  if (entry.erased()) return;
-  parts_.index.insert(prefix, Location::make(segment, entry.offset(), entry.span()));
-  parts_.usage.add(segment, entry);
+  return out;
 }
 
 void Recovery::report(const Segment& segment, const Contents& contents) {
@@ -275,11 +312,13 @@ void Recovery::quarantine_entry(uint32_t segment, const SegmentEntry& entry, con
   const Location at = Location::make(segment, entry.offset(), entry.span());
   if (!parts_.index.set_flags(prefix_of(entry.id), at, Location::kQuarantined)) return;
   if (parts_.quarantine.add({.segment = segment, .offset = entry.offset(), .id = entry.id, .what = what}))
-    ++outcome_.quarantined_chunks;
+    ++parts_.damaged_chunks;
 }
 
-/// Only a convenience for the next opening: a failure is told and let be.
-void Recovery::write_sidecar(const Segment& segment, Contents& contents) {
+/// Where it lacks one and is whole: a damaged segment is read again each time, for a sidecar would hide what it can't
+/// name. Only a convenience for the next opening: a failure is told and let be.
+void Recovery::write_sidecar(const Segment& segment, const Contents& contents) {
+  if (!segment.has_file || !contents.clean() || contents.covered >= contents.end) return;
   const Sidecar sidecar{.segment = segment.header, .covered = contents.end, .entries = last_words(contents.entries)};
   const Bytes bytes = sidecar.encode();
   auto written = disk::write_file_atomic(parts_.disk, path(sidecar_name(segment.header.number)), bytes);
@@ -291,24 +330,26 @@ void Recovery::write_sidecar(const Segment& segment, Contents& contents) {
   }
 }
 
-Result<void> Recovery::load_quarantine(const std::vector<Segment>& segments) {
-  TRY(const auto records, parts_.quarantine.load());
-  for (const QuarantinedRecord& record : records) {
-    if (record.segment > kSegmentNumberMax || record.offset >= kSegmentFileBytesMax ||
-        record.offset % kRecordAlign != 0)
-      continue;
+Result<void> Recovery::read_quarantine() {
+  TRY(auto records, parts_.quarantine.load());
+  for (QuarantinedRecord& record : records)
+    if (record.segment <= kSegmentNumberMax && record.offset < kSegmentFileBytesMax &&
+        record.offset % kRecordAlign == 0)
+      quarantined_[record.segment].push_back(std::move(record));
+  return {};
+}
+
+/// What earlier lives found damaged in it.
+void Recovery::quarantine_known(const Segment& segment) {
+  const auto known = quarantined_.find(segment.header.number);
+  if (known == quarantined_.end()) return;
+  for (const QuarantinedRecord& record : known->second) {
     const Location at = Location::make(record.segment, record.offset, 0);
     const bool indexed = parts_.index.set_flags(prefix_of(record.id), at, Location::kQuarantined);
-    const bool nameless =
-        record.id.is_zero() && std::any_of(segments.begin(), segments.end(), [&](const Segment& segment) {
-          return segment.header.number == record.segment && segment.has_file;
-        });
+    const bool nameless = record.id.is_zero() && segment.has_file;
     // Anything else was healed, erased or collected.
-    if ((indexed || nameless) && parts_.quarantine.add(record) && indexed) ++outcome_.quarantined_chunks;
+    if ((indexed || nameless) && parts_.quarantine.add(record) && indexed) ++parts_.damaged_chunks;
   }
-  if (auto written = parts_.quarantine.loaded(); !written)
-    parts_.logger.warn("quarantine file not written", {{"reason", written.error().message}});
-  return {};
 }
 
 }  // namespace hailstone::chunk

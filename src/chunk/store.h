@@ -180,6 +180,7 @@ class ChunkStore {
     uint64_t uncompressed_bytes = 0;  // the same before compression
     uint64_t disk_bytes = 0;          // files
     uint64_t quarantined = 0;
+    uint64_t segments_unloaded = 0;  // after opening: what they hold is not counted above yet
   };
   virtual Stats stats() const = 0;
 };

@@ -85,10 +85,10 @@ class StoreModel {
       }
       fate.now = fate.durable = got ? Presence::Yes : Presence::No;
     }
+    EXPECT_EQ(store.list({}, 100'000).value().size(), present);
     EXPECT_EQ(store.stats().chunks, present);
     EXPECT_EQ(store.stats().uncompressed_bytes, bytes);
     EXPECT_EQ(store.stats().quarantined, 0u);
-    EXPECT_EQ(store.list({}, 100'000).value().size(), present);
   }
 
   std::vector<ChunkId> ids() const {

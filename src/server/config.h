@@ -42,7 +42,7 @@ struct Config {
   depot::Options depot;
   uint64_t group_segment_bytes = 64u << 20;  // of the command log; two such files are kept zero-filled
   uint64_t group_flush_bytes = 32u << 20;
-  uint64_t database_memtable_bytes = 32u << 20;
+  uint64_t database_memtable_bytes = 8u << 20;
   uint64_t database_cache_bytes = 64u << 20;
   volume::SealOptions seal;
   uint64_t draft_lease_seconds = 7 * 86400;

@@ -1,5 +1,6 @@
 #include "server/janitor.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace hailstone::server {
@@ -38,25 +39,39 @@ void Janitor::run() {
 
 void Janitor::seal_due() {
   volume::Repository& repository = node_.repository();
+  if (!looking_.due(node_.clock().monotonic_ns())) return;
   const auto due = repository.seal_due(node_.config().seal);
   if (!due) {
-    logger_.warn("looking for layers to seal failed", {{"error", due.error().message}});
+    if (looking_.failed(node_.clock().monotonic_ns()))
+      logger_.warn("looking for layers to seal failed", {{"error", due.error().message}});
     return;
   }
+  looking_ = {};
+  // Another node may have sealed it, or it is gone.
+  std::erase_if(failing_, [&](const auto& failing) {
+    return std::ranges::none_of(
+        *due, [&](const auto& layer) { return LayerName(layer.volume, layer.layer) == failing.first; });
+  });
   for (const auto& layer : *due) {
+    const LayerName name(layer.volume, layer.layer);
+    if (const auto failing = failing_.find(name);
+        failing != failing_.end() && !failing->second.due(node_.clock().monotonic_ns()))
+      continue;
     const auto volume = repository.volume(layer.volume);
     if (!volume) continue;  // deleted meanwhile
     const auto lock = repository.lock_volume((*volume)->record.id);
     const int64_t started = node_.clock().monotonic_ns();
     if (auto sealed = repository.seal(**volume, layer.layer); sealed) {
       ++seals_;
+      failing_.erase(name);
       logger_.debug("sealed", {{"volume", layer.volume},
                                {"layer", layer.layer},
                                {"took_ms", (node_.clock().monotonic_ns() - started) / 1'000'000}});
     } else if (sealed.error().code != Code::NotFound) {
       ++seal_failures_;
-      logger_.warn("seal failed",
-                   {{"volume", layer.volume}, {"layer", layer.layer}, {"error", sealed.error().message}});
+      if (failing_[name].failed(node_.clock().monotonic_ns()))
+        logger_.warn("seal failed",
+                     {{"volume", layer.volume}, {"layer", layer.layer}, {"error", sealed.error().message}});
     }
   }
 }

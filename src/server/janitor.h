@@ -3,10 +3,13 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "server/backoff.h"
 #include "server/node.h"
 #include "server/upkeep.h"
 
@@ -40,6 +43,9 @@ class Janitor {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
+  using LayerName = std::pair<Bytes, uint64_t>;  // volume, layer
+  std::map<LayerName, Backoff> failing_;         // the thread's own, as the one below
+  Backoff looking_;
   std::atomic<uint64_t> seals_{0}, seal_failures_{0}, drafts_expired_{0};
 };
 

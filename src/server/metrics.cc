@@ -122,6 +122,8 @@ void add_store(Page& page, Node& node) {
   page.gauge("hailstone_store_disk_bytes", "Bytes of segment files.", number(store.disk_bytes));
   page.gauge("hailstone_store_quarantined", "Damaged chunks taken out of service: alarm above 0.",
              number(store.quarantined));
+  page.gauge("hailstone_store_segments_unloaded",
+             "Segments whose chunks are not in the figures above yet, after a start.", number(store.segments_unloaded));
   if (const auto free = node.disk().free_bytes(node.config().data))
     page.gauge("hailstone_disk_free_bytes", "Free space where the data directory is.", number(*free));
   const auto cache = node.nodes().stats();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <thread>
 
 #include "base/sealing.h"
@@ -16,6 +17,7 @@ namespace hailstone::server {
 namespace {
 
 constexpr auto kLookAgain = std::chrono::milliseconds(20);
+constexpr auto kLoadAgain = std::chrono::seconds(10);   // after an error
 constexpr int64_t kElectionTimeoutNs = 30'000'000'000;  // two writes to its own log
 
 Result<Bytes> random_hex(size_t bytes) {
@@ -95,8 +97,10 @@ Result<void> Node::open_all(GroupHost* groups, Logger& logger) {
                                       {.directory = config_.data + "/chunks",
                                        .segment_bytes = config_.store_segment_bytes,
                                        .reserve_bytes = config_.store_reserve_bytes,
+                                       .load = chunk::LocalStoreOptions::Load::Behind,
                                        .verify_on_open = config_.store_verify_on_open},
                                       logger));
+  loader_ = std::jthread([this](const std::stop_token& stop) { load_store(stop); });
   if (host_->net()) cluster_ = std::make_unique<Cluster>(config_, *host_, store_.get(), clock_, logger);
   extents_ = std::make_unique<chunk::ExtentCache>(
       chunks(), chunk::ExtentCache::Options{.bytes_max = config_.cache_content_bytes});
@@ -110,13 +114,32 @@ Result<void> Node::open_all(GroupHost* groups, Logger& logger) {
   collector_ = std::make_unique<collect::Collector>([this] { return look(); }, *collect_database_, chunks(), clock_);
 
   logger.info("store open", {{"data", config_.data},
-                             {"chunks", store_->stats().chunks},
+                             {"segments_unloaded", store_->stats().segments_unloaded},
                              {"disk_bytes", store_->stats().disk_bytes},
                              {"quarantined", store_->stats().quarantined},
                              {"volumes", static_cast<uint64_t>(catalog_.published().load()->volumes->size())},
                              {"groups", static_cast<uint64_t>(groups_.size())},
                              {"took_ms", (clock_.monotonic_ns() - started) / 1'000'000}});
   return {};
+}
+
+// So that the first start after ten million writes takes no longer than that after ten: readers of what is not loaded
+// yet load it themselves.
+void Node::load_store(const std::stop_token& stop) {
+  const int64_t started = clock_.monotonic_ns();
+  while (true) {
+    const auto loaded = store_->load([&] { return stop.stop_requested(); });
+    if (loaded) break;
+    logger_.error("loading the index of the chunk store failed", {{"error", loaded.error().message}});
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait_for(lock, stop, kLoadAgain, [] { return false; });
+    if (stop.stop_requested()) return;
+  }
+  if (store_->stats().segments_unloaded > 0) return;
+  logger_.info("store loaded", {{"chunks", store_->stats().chunks},
+                                {"quarantined", store_->stats().quarantined},
+                                {"took_ms", (clock_.monotonic_ns() - started) / 1'000'000}});
 }
 
 // Of the founders the one of the lowest id makes the keys; all others ask.

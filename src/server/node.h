@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/logger.h"
@@ -75,6 +76,7 @@ class Node {
   Result<void> open_all(GroupHost* groups, Logger& logger);
   Result<void> open_groups();
   Result<std::unique_ptr<replica::Reader>> look() const;
+  void load_store(const std::stop_token& stop);
   std::unique_ptr<replica::Database> open_counts(Logger& logger);
   Result<void> wait_for_groups(const std::function<bool()>& stop);
   Result<void> wait_until_known(const std::function<bool()>& stop);
@@ -97,6 +99,7 @@ class Node {
   Logger& logger_;
   DataDirectory directory_;
   std::unique_ptr<chunk::LocalStore> store_;
+  std::jthread loader_;  // of what the store left for later
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<chunk::ExtentCache> extents_;
   std::unique_ptr<tree::CachedNodes> nodes_;

@@ -322,10 +322,16 @@ Transaction::Transaction(tree::NodeStore& nodes, std::shared_ptr<replica::Reader
   write_.volume = volume.record.name;
 }
 
-LayerWrite& Transaction::layer_write(uint64_t layer) {
-  for (LayerWrite& write : write_.layers)
-    if (write.layer == layer) return write;
-  return write_.layers.emplace_back(LayerWrite{.layer = layer, .seen = {}, .seen_base = {}, .edits = {}});
+Transaction::Writing& Transaction::writing(uint64_t layer) {
+  for (Writing& writing : writing_)
+    if (writing.write.layer == layer) return writing;
+  return writing_.emplace_back(Writing{.write = {.layer = layer, .seen = {}, .seen_base = {}, .edits = {}}});
+}
+
+Write Transaction::take() {
+  for (Writing& writing : writing_) write_.layers.push_back(std::move(writing.write));
+  writing_.clear();
+  return std::move(write_);
 }
 
 Result<Transaction::Open*> Transaction::open(uint64_t layer) {
@@ -340,10 +346,10 @@ Result<Transaction::Open*> Transaction::open(uint64_t layer) {
 Result<std::optional<Entry>> Transaction::get(uint64_t layer, ByteView key) {
   TRY(Open * from, open(layer));
   TRY(auto raw, schema::newest_edit(*snapshot_, volume_, layer, from->record, key));
-  LayerWrite& write = layer_write(layer);
-  write.seen_base = from->record.base;
-  if (std::ranges::find(write.seen, key, &Seen::key) == write.seen.end())
-    write.seen.push_back({Bytes(key), raw ? std::optional(schema::delta_hash(*raw)) : std::nullopt});
+  Writing& to = writing(layer);
+  to.write.seen_base = from->record.base;
+  if (to.seen.emplace(key).second)
+    to.write.seen.push_back({Bytes(key), raw ? std::optional(schema::delta_hash(*raw)) : std::nullopt});
   return from->contents->get(key);
 }
 
@@ -353,12 +359,12 @@ Result<std::unique_ptr<ContentsCursor>> Transaction::cursor(uint64_t layer) {
 }
 
 void Transaction::edit(uint64_t layer, LayerEdit edit) {
-  LayerWrite& write = layer_write(layer);
-  const auto same = std::ranges::find(write.edits, edit.key, &LayerEdit::key);
-  if (same != write.edits.end()) {
-    *same = std::move(edit);
+  Writing& to = writing(layer);
+  const auto [at, first] = to.edits.try_emplace(edit.key, to.write.edits.size());
+  if (first) {
+    to.write.edits.push_back(std::move(edit));
   } else {
-    write.edits.push_back(std::move(edit));
+    to.write.edits[at->second] = std::move(edit);
   }
 }
 
@@ -377,10 +383,10 @@ Result<Reply> Repository::transact(const Caller& caller, const Volume& volume,
   for (int attempt = 0;; ++attempt) {
     Transaction transaction(nodes_, database(volume).snapshot(), volume);
     TRY_DO(body(transaction));
-    const bool conditional =
-        std::ranges::any_of(transaction.write_.layers, [](const auto& w) { return !w.seen.empty(); });
-    if (std::ranges::all_of(transaction.write_.layers, [](const auto& w) { return w.edits.empty(); })) return Reply{};
-    auto reply = submit(caller, std::move(transaction.write_));
+    auto write = transaction.take();
+    const bool conditional = std::ranges::any_of(write.layers, [](const auto& w) { return !w.seen.empty(); });
+    if (std::ranges::all_of(write.layers, [](const auto& w) { return w.edits.empty(); })) return Reply{};
+    auto reply = submit(caller, std::move(write));
     if (!reply && reply.error().code == Code::Conflict && conditional && attempt < kWriteAttempts) continue;
     return reply;
   }

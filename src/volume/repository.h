@@ -6,6 +6,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -82,17 +84,23 @@ class Transaction {
   struct Open {
     Layer record;
     std::unique_ptr<Contents> contents;
-    size_t index = 0;  // in write_.layers
   };
   Result<Open*> open(uint64_t layer);
   void edit(uint64_t layer, LayerEdit edit);
-  LayerWrite& layer_write(uint64_t layer);
+  struct Writing {
+    LayerWrite write;
+    std::unordered_map<Bytes, size_t> edits;  // where in write.edits a key is
+    std::unordered_set<Bytes> seen;           // keys in write.seen
+  };
+  Writing& writing(uint64_t layer);
+  Write take();
 
   tree::NodeStore& nodes_;
   std::shared_ptr<replica::Reader> snapshot_;
   VolumeId volume_;
   std::map<uint64_t, Open> layers_;
-  Write write_;
+  Write write_;                   // without its layers
+  std::vector<Writing> writing_;  // in the order in which they were first named
 };
 
 /// Thread-safe; calls block until durable. Everything it refers to outlives it.

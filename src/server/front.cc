@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "s3/edge.h"
+#include "server/cluster_admin.h"
 #include "server/metrics.h"
 #include "server/version.h"
 
@@ -69,14 +70,33 @@ struct FrontShared::Services {
         janitor(j),
         pool({.threads = config.blocking_threads, .queue_max = 1024}),
         status(n),
-        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep()},
+        cluster(n.cluster() ? std::make_unique<ClusterAdmin>(*n.cluster(), n.repository(), [this] { return report(); })
+                            : nullptr),
+        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep(),
+             cluster.get()},
             pool),
         s3({n.repository(), n.publisher(), n.extents(), n.master_key(), logger}, config.s3, pool, s3_slow_pool) {}
+
+  NodeReport report() const {
+    const api::NodeStatus own = status.status();
+    NodeReport out{.healthy = own.healthy, .uptime_seconds = own.uptime_seconds, .groups = {}, .store = {}};
+    if (node.config().has_role(kStoreRole))
+      out.store = NodeReport::Store{.chunks = own.chunks.chunks,
+                                    .stored_bytes = own.chunks.stored_bytes,
+                                    .disk_bytes = own.chunks.disk_bytes,
+                                    .quarantined = own.chunks.quarantined,
+                                    .free_bytes = own.free_bytes,
+                                    .total_bytes = own.total_bytes,
+                                    .missing_copies = {}};
+    return out;
+  }
+
   Node& node;
   Janitor& janitor;
   KeyAuthorizer authorizer;
   http::BlockingPool pool;
   NodeStatusSource status;
+  std::unique_ptr<ClusterAdmin> cluster;  // null: a node without others
   api::Api api;
   http::BlockingPool s3_slow_pool{{.threads = 4, .queue_max = 1024}};  // whole objects are read there
   s3::Edge s3;

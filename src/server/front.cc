@@ -102,7 +102,8 @@ struct FrontShared::Services {
   s3::Edge s3;
 };
 
-FrontShared::FrontShared(const Config& config, Logger& logger) : config_(config), logger_(logger) {}
+FrontShared::FrontShared(const Config& config, Logger& logger)
+    : config_(config), logger_(logger), node_header_(fmt::format("X-Hailstone-Node: {}\r\n", config.cell.id)) {}
 FrontShared::~FrontShared() = default;
 
 void FrontShared::open(Node& node, Janitor& janitor) {
@@ -116,7 +117,27 @@ void FrontShared::close() {
   services_.reset();
 }
 
-// Alive: the process answers. Ready: the store is open and checked, commands can be committed, and no stop is under
+namespace {
+
+/// Why a node of a cell must not be asked; empty: it may be. What it knows of channels counts only for as long as the
+/// cell's last confirmation does.
+std::string_view cut_off(Node& node) {
+  const Cluster* const cluster = node.cluster();
+  if (!cluster) return {};
+  switch (cluster->roster()->self) {
+    case Roster::Self::Absent: return "this node is not registered in the cell: is another one up under its id?";
+    case Roster::Self::Jeopardy: return "the cell is out of reach: whether it still counts on this node is not known";
+    case Roster::Self::Registered: break;
+  }
+  if (node.clock().monotonic_ns() >= node.channels()->confirmed_until_ns())
+    return "the cell has not confirmed for two seconds what channels are at";
+  return {};
+}
+
+}  // namespace
+
+// Alive: the process answers. Ready: the store is open and checked, this node has what was acknowledged before it
+// started, the cell counts on it and confirms what channels are at, commands can be committed, and no stop is under
 // way.
 http::Response Front::health(std::string_view path) const {
   if (path == "/healthz") return http::Response::text(200, "ok\n");
@@ -128,9 +149,10 @@ http::Response Front::health(std::string_view path) const {
   }
   if (!shared_.config().has_repositories()) return http::Response::text(200, "ready\n");
   const auto* services = shared_.services();
-  if (!services) return unavailable("opening the store");
+  if (!services) return unavailable(shared_.phase());
   if (!services->node.healthy())
     return unavailable("a write or sync failed: no more commands can be committed; restart the node");
+  if (const auto why = cut_off(services->node); !why.empty()) return unavailable(why);
   return http::Response::text(200, "ready\n");
 }
 
@@ -153,7 +175,11 @@ http::Task<http::Response> Front::handle(http::Request request) {
     if (!path.starts_with("/api/")) co_return health(path);
   }
   auto* services = shared_.services();
-  if (!services) co_return unavailable("opening the store");
+  if (!services) {
+    auto response = unavailable(shared_.phase());
+    response.headers.lines() += shared_.node_header();
+    co_return response;
+  }
   if (path.starts_with("/api/")) {
     if (!api_) api_ = services->api.make_handler();
     co_return co_await api_->handle(std::move(request));
@@ -162,14 +188,22 @@ http::Task<http::Response> Front::handle(http::Request request) {
     depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer,
                                             services->pool, services->node.config().depot, services->node.channels(),
                                             net::NodeId(services->node.config().cell.id));
-  co_return co_await depot_->handle(std::move(request));
+  auto response = co_await depot_->handle(std::move(request));
+  response.headers.lines() += shared_.node_header();
+  co_return response;
 }
 
 http::Task<http::Response> S3Front::handle(http::Request request) {
   auto* services = shared_.services();
-  if (!services) co_return unavailable("opening the store");
-  if (!s3_) s3_ = services->s3.make_handler();
-  co_return co_await s3_->handle(std::move(request));
+  http::Response response;
+  if (services) {
+    if (!s3_) s3_ = services->s3.make_handler();
+    response = co_await s3_->handle(std::move(request));
+  } else {
+    response = unavailable(shared_.phase());
+  }
+  response.headers.lines() += shared_.node_header();
+  co_return response;
 }
 
 }  // namespace hailstone::server

@@ -110,6 +110,10 @@ Outcome run(Context& context, const Call& call) {
     case Route::ListTrash: return list_trash(context, call);
     case Route::TrashRelease: return trash_release(context, call);
     case Route::RestoreRelease: return restore_release(context, call);
+    case Route::ClusterStatus: return cluster_status(context, call);
+    case Route::UseStore: return use_store(context, call);
+    case Route::RemoveNode: return remove_node(context, call);
+    case Route::ReplaceNode: return replace_node(context, call);
     // Their bodies are streams: handler.cc sends them elsewhere.
     case Route::GetContent:
     case Route::PutContent:

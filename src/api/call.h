@@ -8,6 +8,7 @@
 
 #include "api/access.h"
 #include "api/auth.h"
+#include "api/cluster.h"
 #include "api/failure.h"
 #include "api/json.h"
 #include "api/router.h"
@@ -27,7 +28,8 @@ struct Services {
   publish::PublicKey public_key;  // verifies the releases made here
   Bytes master_key;               // seals the secrets of access keys
   Logger& logger;
-  Upkeep* upkeep = nullptr;  // none: its endpoints are Unsupported
+  Upkeep* upkeep = nullptr;    // none: its endpoints are Unsupported
+  Cluster* cluster = nullptr;  // likewise
 };
 
 /// Services and the state that all threads' handlers share.
@@ -129,6 +131,12 @@ Outcome list_audit(Context& context, const Call& call);
 Outcome list_trash(Context& context, const Call& call);
 Outcome trash_release(Context& context, const Call& call);
 Outcome restore_release(Context& context, const Call& call);
+
+// cluster.cc
+Outcome cluster_status(Context& context, const Call& call);
+Outcome use_store(Context& context, const Call& call);
+Outcome remove_node(Context& context, const Call& call);
+Outcome replace_node(Context& context, const Call& call);
 
 /// {"changes":[{"key","change","old_size","new_size"}],"next"}: O(difference up to the page's end).
 Outcome changes_between(Context& context, const tree::Root& from, const tree::Root& to, const Query& query);

@@ -53,7 +53,11 @@ bool waits_for_publishes(Route route) {
     case Route::DiffDraft:     // seals
     case Route::DeleteVolume:
     case Route::WhyChunk:  // and for collections
-    case Route::WhyTarget: return true;
+    case Route::WhyTarget:
+    case Route::ClusterStatus:  // and for other nodes
+    case Route::UseStore:
+    case Route::RemoveNode:
+    case Route::ReplaceNode: return true;
     default: return false;
   }
 }
@@ -68,13 +72,19 @@ std::optional<ByteView> volume_of(std::string_view path) {
   return path;
 }
 
+/// These are about this node, or the cell while it is ill: they do not wait until it is well.
+bool needs_no_leader(std::string_view path) {
+  return path == "/api/v1/status" || path == "/api/v1/cluster" || path.starts_with("/api/v1/cluster/");
+}
+
 class Handler final : public http::Handler {
  public:
   Handler(Context& context, http::BlockingPool& pool, http::BlockingPool& slow_pool)
       : context_(context), pool_(pool), slow_pool_(slow_pool) {}
 
   http::Task<http::Response> handle(http::Request request) override {
-    if (const auto volume = volume_of(request.head.path); !context_.repository().settled(volume)) {
+    if (const auto volume = volume_of(request.head.path);
+        !needs_no_leader(request.head.path) && !context_.repository().settled(volume)) {
       const auto settled = co_await http::await_callback<Result<void>>(
           [&repository = context_.repository(), volume](auto done) { repository.settle(volume, std::move(done)); });
       if (!settled) co_return api::respond(Failure(settled.error()));

@@ -75,6 +75,11 @@ constexpr Endpoint kEndpoints[] = {
     {Route::ListTrash, Get, "volumes/{volume}/trash", Scope::Volume, Role::Reader, "", 0},
     {Route::TrashRelease, Delete, "volumes/{volume}/releases/{release}", Scope::Volume, Role::Publisher, "", 0},
     {Route::RestoreRelease, Post, "volumes/{volume}/releases/{release}/restore", Scope::Volume, Role::Publisher, "", 0},
+
+    {Route::ClusterStatus, Get, "cluster", Scope::Cell, Role::Admin, "", 0},
+    {Route::UseStore, Put, "cluster/stores/{node}", Scope::Cell, Role::Admin, "", kSmallBody},
+    {Route::RemoveNode, Delete, "cluster/nodes/{node}", Scope::Cell, Role::Admin, "lost", 0},
+    {Route::ReplaceNode, Post, "cluster/nodes/{node}/replace", Scope::Cell, Role::Admin, "", kSmallBody},
 };
 
 std::string_view next_segment(std::string_view& rest, char separator) {

@@ -67,6 +67,10 @@ enum class Route : uint8_t {
   ListTrash,
   TrashRelease,
   RestoreRelease,
+  ClusterStatus,
+  UseStore,
+  RemoveNode,
+  ReplaceNode,
 };
 
 /// What the caller's key must cover. A role is always needed too, but for Public.

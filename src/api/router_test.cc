@@ -79,6 +79,10 @@ TEST(Router, FindsEveryEndpoint) {
       {Get, "volumes/debian/trash", Route::ListTrash, {{"volume", "debian"}}},
       {Delete, "volumes/debian/releases/3", Route::TrashRelease, {{"volume", "debian"}, {"release", "3"}}},
       {Post, "volumes/debian/releases/3/restore", Route::RestoreRelease, {{"volume", "debian"}, {"release", "3"}}},
+      {Get, "cluster", Route::ClusterStatus, {}},
+      {Put, "cluster/stores/3", Route::UseStore, {{"node", "3"}}},
+      {Delete, "cluster/nodes/3", Route::RemoveNode, {{"node", "3"}}},
+      {Post, "cluster/nodes/3/replace", Route::ReplaceNode, {{"node", "3"}}},
   };
   std::set<Route> seen;
   for (const Row& row : rows) {

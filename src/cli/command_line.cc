@@ -113,6 +113,7 @@ int run(const std::vector<std::string>& arguments, Environment& environment, con
   add_log_commands(app, commands);
   add_cert_commands(app, commands);
   add_cell_commands(app, commands);
+  add_cluster_commands(app, commands);
   add_demo_commands(app, commands);
   app.footer(kFooter + exit_code_table());  // after the commands, which would inherit it
   try {

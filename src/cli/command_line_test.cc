@@ -86,6 +86,43 @@ TEST_F(CliTest, EveryCodeHasAnExitCodeOfItsOwn) {
 }
 
 // What each command asks of the server.
+TEST_F(CliTest, AReplacementIsAskedForUntilItIsDone) {
+  handler = [this](const FakeRequest&) {
+    return ok({{"done", requests.size() == 3}, {"step", requests.size() < 3 ? "node 4 learns" : "in place"}});
+  };
+  const auto done = run({"cluster", "replace", "2", "4", "--address", "10.0.0.4:8083"});
+  EXPECT_EQ(done.exit, 0) << done.err;
+  ASSERT_EQ(requests.size(), 3u);
+  EXPECT_EQ(requests[0].path, "/api/v1/cluster/nodes/2/replace");
+  EXPECT_EQ(requests[2].body, R"({"address":"10.0.0.4:8083","by":4})");
+  EXPECT_EQ(done.err, "node 4 learns ...\nin place\n");
+}
+
+TEST_F(CliTest, TheClusterIsOneScreenAndAnExitCode) {
+  Json status = Json::parse(R"({"node":1,"copies":3,
+    "nodes":[{"id":1,"registered":true,"answers":true,"healthy":true,"votes":true,"roles":["member","store"],"http":"http://a:1",
+              "place":"a","version":"1.0","uptime_seconds":5},
+             {"id":2,"registered":false,"answers":false,"votes":true}],
+    "stores":[{"node":1,"state":"in","weight":100.0,"up":true,"chunks":7,"stored_bytes":2048,"missing_copies":null},
+              {"node":2,"state":"draining","weight":100.0,"up":false}],
+    "groups":[{"id":0,"leader":1,"voters":[1,2],"learners":[],"chosen":9,"applied":[{"node":1,"slot":9}]},
+              {"id":1,"leader":0,"voters":[1,2],"learners":[3],"chosen":9,"applied":[]}],
+    "channels":{"count":2,"unsettled":[{"volume":"v","channel":"current","decided":{"sequence":7,"release":42},
+                "shown":{"sequence":6,"release":41},"excluded":[3]}]},
+    "pending":["v@current: release 42 is decided"],"problems":["node 2 is not there"]})");
+  handler = [&](const FakeRequest&) { return ok(status); };
+  const auto ill = run({"cluster", "status"});
+  EXPECT_EQ(ill.exit, 1);
+  for (const char* part : {"GONE", "draining, DOWN", "2.0 KiB", "NOBODY", "v@current", "42", "41",
+                           "WRONG    node 2 is not there", "pending  v@current"})
+    EXPECT_NE(ill.out.find(part), std::string::npos) << part << "\n" << ill.out;
+  status["problems"] = Json::array();
+  EXPECT_EQ(run({"cluster", "status", "--json"}).exit, 0);
+  EXPECT_EQ(run({"cluster", "status", "--json"}).out, status.dump() + "\n");
+  handler = [](const FakeRequest&) { return ok({{"nodes", 3}, {"stores", "none"}, {"groups", {1}}}); };
+  EXPECT_EQ(run({"cluster", "status"}).exit, 0) << "an answer of another version is no crash";
+}
+
 TEST_F(CliTest, SendsTheRequestsOfTheTable) {
   handler = [](const FakeRequest&) { return ok(Json::object()); };
   struct {
@@ -94,6 +131,12 @@ TEST_F(CliTest, SendsTheRequestsOfTheTable) {
   } table[] = {
       {{"status"}, "GET /api/v1/status", ""},
       {{"config"}, "GET /api/v1/config", ""},
+      {{"cluster", "status"}, "GET /api/v1/cluster", ""},
+      {{"cluster", "nodes"}, "GET /api/v1/cluster", ""},
+      {{"cluster", "drain", "2"}, "PUT /api/v1/cluster/stores/2", R"({"state":"draining"})"},
+      {{"cluster", "undrain", "2"}, "PUT /api/v1/cluster/stores/2", R"({"state":"in"})"},
+      {{"cluster", "remove", "2"}, "DELETE /api/v1/cluster/nodes/2", ""},
+      {{"cluster", "remove", "2", "--lost"}, "DELETE /api/v1/cluster/nodes/2?lost=true", ""},
       {{"volume", "ls"}, "GET /api/v1/volumes", ""},
       {{"volume", "create", "site", "--overlay", "false", "--grace", "60"},
        "POST /api/v1/volumes",

@@ -1,118 +1,177 @@
-// demo cell: a three-node cell on loopback, for trying things out.
-#include <fcntl.h>
+// demo cell, demo cluster: three nodes on loopback, for trying things out.
 #include <fmt/format.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "cli/context.h"
+#include "cli/demo_cluster.h"
+#include "cli/demo_processes.h"
 #include "cli/exit_codes.h"
-
-extern char** environ;
 
 namespace hailstone::cli {
 namespace {
 
 constexpr int kNodes = 3;
+constexpr uint16_t kPorts = 40;  // of all nodes, and a balancer's
+constexpr const char* kSelf = "/proc/self/exe";
 
 struct DemoArguments {
   std::string directory = "hailstone-demo";
   uint16_t port = 8200;
 };
 
-/// A node's processes; ended with this object.
-class Child {
+/// Three nodes that are one cell: members, stores and gateways in one.
+class DemoNodes {
  public:
-  static Result<Child> start(const std::vector<std::string>& words, const std::string& log) {
-    std::vector<char*> argv;
-    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-    // In a group of its own, so that an interrupt from the terminal comes once, from here; with no signal blocked.
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    pid_t pid = 0;
-    const int error = ::posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv.data(), environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error != 0) return fail(Code::Io, fmt::format("cannot start a node: {}", std::strerror(error)));
-    return Child(pid);
+  static Result<DemoNodes> start(const std::string& directory, uint16_t port) {
+    DemoNodes out(directory, port);
+    for (int node = 1; node <= kNodes; ++node) {
+      TRY(auto child, Child::start(kSelf, out.command(node), out.log(node)));
+      out.children_.push_back(std::move(child));
+    }
+    return out;
   }
-  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
-  Child& operator=(Child&&) = delete;
-  ~Child() {
-    if (pid_ == 0) return;
-    terminate();
-    ::waitpid(pid_, nullptr, 0);
+
+  enum class Port : uint8_t { Http, S3, Cell, Member, Data };
+  uint16_t port(int node, Port which) const {
+    return static_cast<uint16_t>(port_ + 10 * node + static_cast<int>(which));
   }
-  pid_t pid() const { return pid_; }
-  void terminate() const { ::kill(pid_, SIGTERM); }
+  std::string url(int node, Port which = Port::Http) const {
+    return fmt::format("http://127.0.0.1:{}", port(node, which));
+  }
+  std::string data(int node) const { return fmt::format("{}/node-{}", directory_, node); }
+  std::string log(int node) const { return data(node) + ".log"; }
+  std::string cell() const {
+    std::string out;
+    for (int node = 1; node <= kNodes; ++node)
+      out += fmt::format("{}127.0.0.1:{}", node > 1 ? "," : "", port(node, Port::Cell));
+    return out;
+  }
+  Child& child(int node) { return children_[static_cast<size_t>(node - 1)]; }
+  void print(std::ostream& out) {
+    for (int node = 1; node <= kNodes; ++node)
+      out << fmt::format("  node {}: process {}, {}, log {}\n", node, child(node).pid(), url(node), log(node));
+  }
+  /// All at once; destruction waits for them.
+  void terminate() const {
+    for (const Child& child : children_) child.terminate();
+  }
 
  private:
-  explicit Child(pid_t pid) : pid_(pid) {}
-  pid_t pid_;
+  DemoNodes(std::string directory, uint16_t port) : directory_(std::move(directory)), port_(port) {}
+
+  std::vector<std::string> command(int node) const {
+    std::string members;
+    for (int other = 1; other <= kNodes; ++other)
+      members += fmt::format("{}'{}=127.0.0.1:{}'", other > 1 ? ", " : "", other, port(other, Port::Member));
+    std::vector<std::string> out{"hailstone", "serve",    "--data",
+                                 data(node),  "--listen", fmt::format("127.0.0.1:{}", port(node, Port::Http))};
+    for (const auto& setting :
+         {fmt::format("s3.port={}", port(node, Port::S3)), fmt::format("cell.id={}", node),
+          fmt::format("cell.port={}", port(node, Port::Cell)),
+          fmt::format("cell.member_port={}", port(node, Port::Member)),
+          fmt::format("cell.data_port={}", port(node, Port::Data)), fmt::format("cell.members=[{}]", members)}) {
+      out.push_back("--set");
+      out.push_back(setting);
+    }
+    return out;
+  }
+
+  std::string directory_;
+  uint16_t port_;
+  std::vector<Child> children_;
 };
 
-Result<int> run_demo(Context& context, const DemoArguments& arguments) {
+Result<void> make_directory(const std::string& directory) {
   std::error_code error;
-  std::filesystem::create_directories(arguments.directory, error);
-  if (error) return fail(Code::Io, fmt::format("{}: {}", arguments.directory, error.message()));
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  std::filesystem::create_directories(directory, error);
+  if (error) return fail(Code::Io, fmt::format("{}: {}", directory, error.message()));
+  return {};
+}
 
-  const auto port = [&](int node, int which) { return arguments.port + 10 * node + which; };
-  std::string members, endpoints;
-  for (int node = 1; node <= kNodes; ++node) {
-    members += fmt::format("{}'{}=127.0.0.1:{}'", node > 1 ? ", " : "", node, port(node, 3));
-    endpoints += fmt::format("{}127.0.0.1:{}", node > 1 ? "," : "", port(node, 2));
-  }
-  std::vector<Child> nodes;
-  for (int node = 1; node <= kNodes; ++node) {
-    const std::string base = fmt::format("{}/node-{}", arguments.directory, node);
-    TRY(auto child,
-        Child::start(
-            {"hailstone", "serve", "--data", base, "--listen", fmt::format("127.0.0.1:{}", port(node, 0)), "--set",
-             fmt::format("s3.port={}", port(node, 1)), "--set", fmt::format("cell.id={}", node), "--set",
-             fmt::format("cell.port={}", port(node, 2)), "--set", fmt::format("cell.member_port={}", port(node, 3)),
-             "--set", fmt::format("cell.members=[{}]", members)},
-            base + ".log"));
-    nodes.push_back(std::move(child));
-  }
+Result<int> run_cell(Context& context, const DemoArguments& arguments) {
+  TRY_DO(make_directory(arguments.directory));
+  block_demo_signals();
+  TRY(auto nodes, DemoNodes::start(arguments.directory, arguments.port));
   context.out() << fmt::format(
       "A cell of {} nodes; data and logs in {}. Ctrl-C stops it, the same command starts it again.\n\n"
       "  export HAILSTONE_CELL={}\n  hailstone cell status\n\n",
-      kNodes, arguments.directory, endpoints);
-  for (int node = 1; node <= kNodes; ++node)
-    context.out() << fmt::format("  node {}: process {}, log {}/node-{}.log\n", node, nodes[node - 1].pid(),
-                                 arguments.directory, node);
+      kNodes, arguments.directory, nodes.cell());
+  nodes.print(context.out());
   context.out() << std::flush;
+  while (wait_for_signal() == SIGCHLD)
+    for (int node = 1; node <= kNodes; ++node)
+      if (nodes.child(node).ended())
+        return fail(Code::Io, fmt::format("node {} has ended: see {}", node, nodes.log(node)));
+  nodes.terminate();
+  return kExitOk;
+}
 
-  for (;;) {
-    int signal = 0;
-    ::sigwait(&signals, &signal);
-    if (signal != SIGCHLD) break;
-    for (int node = 1; node <= kNodes; ++node) {
-      int status = 0;
-      if (::waitpid(nodes[node - 1].pid(), &status, WNOHANG) <= 0) continue;
-      return fail(Code::Io, fmt::format("node {} has ended: see {}/node-{}.log", node, arguments.directory, node));
-    }
+/// The first port of this directory's nodes: as before, for the cell knows its members by their addresses.
+Result<uint16_t> ports_of(const DemoArguments& arguments) {
+  const std::string path = arguments.directory + "/port";
+  uint16_t port = arguments.port;
+  if (std::ifstream before(path); port == 0 && before >> port) return port;
+  if (port == 0) {
+    TRY(port, find_free_ports(kPorts));
   }
-  for (const Child& node : nodes) node.terminate();
+  std::ofstream file(path);
+  file << port << '\n';
+  if (!file.flush()) return fail(Code::Io, path + ": cannot be written");
+  return port;
+}
+
+Result<std::string> first_key(const DemoNodes& nodes) {
+  std::string key;
+  for (int node = 1; node <= kNodes; ++node)
+    if (std::ifstream file(nodes.data(node) + "/admin.key"); std::getline(file, key)) return key;
+  return fail(Code::NotFound, "no node has made an access key: see their logs");
+}
+
+Result<int> run_cluster(Context& context, const DemoArguments& arguments) {
+  const std::string haproxy = find_program("haproxy");
+  if (haproxy.empty())
+    return fail(Code::Unsupported, "haproxy is not installed: 'apt-get install haproxy' as root, and again");
+  TRY_DO(make_directory(arguments.directory));
+  TRY(const uint16_t port, ports_of(arguments));
+  block_demo_signals();
+  TRY(auto nodes, DemoNodes::start(arguments.directory, port));
+  const std::string config = arguments.directory + "/haproxy.cfg";
+  std::ofstream(config) << haproxy_config(port,
+                                          {nodes.port(1, DemoNodes::Port::Http), nodes.port(2, DemoNodes::Port::Http),
+                                           nodes.port(3, DemoNodes::Port::Http)});
+  TRY(auto balancer, Child::start(haproxy, {"haproxy", "-db", "-f", config}, arguments.directory + "/haproxy.log"));
+
+  DemoCluster cluster{.nodes = {}, .balancer = fmt::format("http://127.0.0.1:{}", port), .key = {}};
+  for (int node = 1; node <= kNodes; ++node) {
+    cluster.nodes.push_back(nodes.url(node));
+    TRY_DO(wait_until_ready(nodes.url(node)));
+  }
+  TRY_DO(wait_until_ready(cluster.balancer));
+  TRY(cluster.key, first_key(nodes));
+  context.out() << fmt::format("{} nodes behind haproxy; data and logs in {}.\n\n", kNodes, arguments.directory);
+  TRY_DO(show_flips(context, cluster));
+  nodes.print(context.out());
+  context.out() << fmt::format(
+      "\nKill one of these processes: the others go on. Ctrl-C stops all, the same command starts them again.\n\n"
+      "  export HAILSTONE_URL={}\n  export HAILSTONE_KEY={}\n  export HAILSTONE_CELL={}\n"
+      "  export HAILSTONE_NODES=\"{} {} {}\"\n  hailstone cluster status\n\n",
+      cluster.balancer, cluster.key, nodes.cell(), nodes.url(1), nodes.url(2), nodes.url(3));
+  context.out() << std::flush;
+  std::vector<bool> told(kNodes + 1);
+  while (wait_for_signal() == SIGCHLD) {
+    if (balancer.ended())
+      return fail(Code::Io, fmt::format("haproxy has ended: see {}/haproxy.log", arguments.directory));
+    for (int node = 1; node <= kNodes; ++node)
+      if (nodes.child(node).ended() && !told[static_cast<size_t>(node)]) {
+        told[static_cast<size_t>(node)] = true;
+        context.note(fmt::format("node {} has ended", node));
+      }
+  }
+  nodes.terminate();
   return kExitOk;
 }
 
@@ -122,15 +181,20 @@ void add_demo_commands(CLI::App& app, Commands& commands) {
   Context& context = commands.context;
   auto* demo = app.add_subcommand("demo", "Run something small on this machine, to try things out");
   demo->require_subcommand(1);
-  auto* cell = demo->add_subcommand("cell", "Run a cell of three nodes on loopback until interrupted");
-  const auto arguments = std::make_shared<DemoArguments>();
-  cell->add_option("--dir", arguments->directory, "Directory of the nodes' data and logs")
-      ->type_name("DIR")
-      ->capture_default_str();
-  cell->add_option("--port", arguments->port, "The first of 34 ports")
-      ->capture_default_str()
-      ->check(CLI::Range(1024, 65500));
-  commands.choose_when_parsed(cell, [&context, arguments] { return run_demo(context, *arguments); });
+  const auto add = [&](const char* name, const char* help, uint16_t port, const char* port_help, auto action) {
+    auto* command = demo->add_subcommand(name, help);
+    const auto arguments = std::make_shared<DemoArguments>();
+    arguments->port = port;
+    command->add_option("--dir", arguments->directory, "Directory of the nodes' data and logs")
+        ->type_name("DIR")
+        ->capture_default_str();
+    command->add_option("--port", arguments->port, port_help)->check(CLI::Range(1024, 65400));
+    commands.choose_when_parsed(command, [&context, arguments, action] { return action(context, *arguments); });
+  };
+  add("cell", "Run a cell of three nodes on loopback until interrupted", 8200, "The first of 40 ports [8200]",
+      run_cell);
+  add("cluster", "Run three nodes and haproxy on loopback, show releases flip, then stay until interrupted", 0,
+      "The first of 40 ports [free ones, the same again for the same directory]", run_cluster);
 }
 
 }  // namespace hailstone::cli

@@ -60,6 +60,7 @@ struct LiveChannels::Shared final : std::enable_shared_from_this<Shared> {
   const LiveOptions options;
   const std::shared_ptr<LiveTable> table;
   std::atomic<uint64_t> waits{0}, failed{0}, reads{0}, invalidations{0}, waiting{0};
+  std::atomic<int64_t> confirmed_ns{0};  // the latest end that was told; written by the loop
 
   std::mutex mutex;  // of those who wait, and for the two below; held for a few instructions
   std::unordered_map<const LiveEntry*, PumpPtr> pumps;
@@ -127,7 +128,10 @@ struct LiveChannels::Shared final : std::enable_shared_from_this<Shared> {
     // Its readers have it sooner if nobody has to ask first.
     if (entry->used.load(std::memory_order_relaxed)) join(entry, nullptr);
   }
-  void on_copies_end(int64_t ends_ns) { table->set_lease_end(ends_ns); }
+  void on_copies_end(int64_t ends_ns) {
+    table->set_lease_end(ends_ns);
+    if (ends_ns > confirmed_ns.load()) confirmed_ns = ends_ns;
+  }
 
   /// Reads the channel for those who wait, again for those who came meanwhile, and for nobody until it may be kept.
   static Task<void> run(std::shared_ptr<Shared> self, PumpPtr pump) {
@@ -247,6 +251,8 @@ std::shared_ptr<LiveCache> LiveChannels::make_cache() {
 void LiveChannels::resolve(ByteView volume, ByteView channel, int64_t deadline_ns, Done done) {
   shared_->resolve(volume, channel, {deadline_ns, std::move(done)});
 }
+
+int64_t LiveChannels::confirmed_until_ns() const { return shared_->confirmed_ns; }
 
 LiveFigures LiveChannels::figures() const {
   LiveFigures out{.waits = shared_->waits,

@@ -58,6 +58,9 @@ class LiveChannels {
   void resolve(ByteView volume, ByteView channel, int64_t deadline_ns, Done done);
 
   LiveFigures figures() const;
+  /// By monotonic_ns: until then copies counted, as far as was ever promised. Past: the cell has confirmed nothing for
+  /// as long as its cache lease.
+  int64_t confirmed_until_ns() const;
 
  private:
   struct Shared;

@@ -104,6 +104,11 @@ Cluster::Cluster(const Config& config, GroupHost& groups, chunk::LocalStore* loc
   rpc_.serve(static_cast<uint16_t>(NodeMethod::Prepare),
              [this](net::NodeId, ByteView body) { return on_prepare(body); });
   rpc_.serve(static_cast<uint16_t>(NodeMethod::Secrets), [this](net::NodeId, ByteView) { return on_secrets(); });
+  rpc_.serve(static_cast<uint16_t>(NodeMethod::Report), [this](net::NodeId, ByteView) -> Result<Bytes> {
+    const std::scoped_lock lock(reporter_mutex_);
+    if (!reporter_) return fail(Code::Unavailable, "this node is starting, or stopping");
+    return reporter_();
+  });
 }
 
 Cluster::~Cluster() { stop(); }
@@ -353,12 +358,14 @@ void Cluster::keep_group(paxos::GroupId id, const Roster& roster, const paxos::C
   if (repository_->shards()[id.value - kFirstGroup].group->leader() != groups_.self()) return;
   const paxos::Config now = groups_.host().status(id).config;
   paxos::Config next = now;
-  for (const auto& [node, entry] : roster.nodes) {
-    const auto replica = replica::replica_of(node);
-    if (!now.is_voter(replica) && !now.is_learner(replica)) {
-      next.learners.push_back(replica);
-      break;
-    }
+  // Who was added to the cell learns here before it can register: it does so when it knows what was acknowledged.
+  std::set<paxos::ReplicaId> wanted(root.learners.begin(), root.learners.end());
+  for (const auto& voter : root.voters) wanted.insert(voter.id);
+  for (const auto& [node, entry] : roster.nodes) wanted.insert(replica::replica_of(node));
+  for (const auto replica : wanted) {
+    if (now.is_voter(replica) || now.is_learner(replica)) continue;
+    next.learners.push_back(replica);
+    break;
   }
   if (next == now)
     for (const auto& voter : root.voters)
@@ -429,6 +436,55 @@ void Cluster::keep_groups() {
     }
     lock.lock();
   }
+}
+
+// ---- for who looks after the cell ----
+
+std::vector<std::pair<paxos::GroupId, replica::GroupStatus>> Cluster::group_statuses() const {
+  std::vector<std::pair<paxos::GroupId, replica::GroupStatus>> out;
+  const auto add = [&](paxos::GroupId id) { out.emplace_back(id, groups_.host().status(id)); };
+  if (config_.has_role(kMemberRole)) add(kRootGroup);
+  for (size_t i = 0; i < repository_->shards().size(); ++i) add(paxos::GroupId(kFirstGroup + i));
+  return out;
+}
+
+void Cluster::set_reporter(std::function<Bytes()> reporter) {
+  const std::scoped_lock lock(reporter_mutex_);
+  reporter_ = std::move(reporter);
+}
+
+template <class T>
+Result<T> Cluster::call_cell(net::Task<client::Called<T>> call) {
+  std::promise<client::Called<T>> promise;
+  net::asio::co_spawn(loop_, std::move(call), [&](const std::exception_ptr& thrown, client::Called<T> done) {
+    if (thrown) std::rethrow_exception(thrown);  // a bug, on the loop's thread
+    promise.set_value(std::move(done));
+  });
+  auto done = promise.get_future().get();
+  if (!done) return std::unexpected(std::move(done).error().error);
+  if constexpr (std::is_void_v<T>)
+    return {};
+  else
+    return *std::move(done);
+}
+
+Result<nlohmann::json> Cluster::manage(const nlohmann::json& request) {
+  TRY(const Bytes answer, call_cell(client_->manage(request.dump(), kShow)));
+  auto json = nlohmann::json::parse(answer, nullptr, false);
+  if (!json.is_object()) return fail(Code::Corrupt, "a management answer of the cell is no JSON object");
+  return json;
+}
+
+Result<void> Cluster::write_store(const StoreEntry& entry) {
+  TRY_DO(call_cell(client_->put(fmt::format("{}/{}", kStoresPath, entry.id.value), entry.to_json(),
+                                {.mode = cell::Put::Mode::Replace}, kShow)));
+  return {};
+}
+
+Result<void> Cluster::remove_store(net::NodeId node) {
+  auto removed = call_cell(client_->remove(fmt::format("{}/{}", kStoresPath, node.value), 0, kShow));
+  if (!removed && removed.error().code != Code::NotFound) return removed;
+  return {};
 }
 
 // ---- the end ----

@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,6 +33,7 @@ namespace hailstone::server {
 enum class NodeMethod : uint16_t {
   Prepare = 100,  // -> empty, when the node holds what a flip needs
   Secrets = 101,  // -> the cell's master key and signing key
+  Report = 102,   // -> NodeReport
 };
 
 /// What all nodes of a cell have in common and no reader may see.
@@ -74,6 +77,20 @@ class Cluster final : public publish::Rollout {
   }
   uint64_t term() const { return term_; }
 
+  // ---- for who looks after the cell (server/cluster_admin.h) ----
+  net::NodeId self() const { return net::NodeId(config_.cell.id); }
+  size_t copies() const { return config_.cluster.copies; }
+  net::Rpc& rpc() { return rpc_; }
+  /// Of all groups that are hosted here, the cell's root group first.
+  std::vector<std::pair<paxos::GroupId, replica::GroupStatus>> group_statuses() const;
+  /// What other nodes are told of this one. Empty: nothing, and none is at work when this returns.
+  void set_reporter(std::function<Bytes()> reporter);
+  /// A management request of the cell (docs/reference/cell.md), by this node's session.
+  Result<nlohmann::json> manage(const nlohmann::json& request);
+  Result<void> write_store(const StoreEntry& entry);
+  /// There need not be one.
+  Result<void> remove_store(net::NodeId node);
+
   // publish::Rollout
   Result<publish::RolloutReport> show(const std::vector<publish::Channel>& channels) override;
   Result<void> forget(const Bytes& volume) override;
@@ -89,6 +106,9 @@ class Cluster final : public publish::Rollout {
   publish::RolloutReport prepare_others(const Bytes& request);
   template <class Work>
   void on_loop(Work work);
+  /// What the client's call gives, with what became of it said in the error.
+  template <class T>
+  Result<T> call_cell(net::Task<client::Called<T>> call);
 
   const Config& config_;
   GroupHost& groups_;
@@ -119,6 +139,8 @@ class Cluster final : public publish::Rollout {
   std::optional<Secrets> secrets_;
   std::map<Bytes, std::shared_ptr<std::mutex>> queues_;  // of publishers, by volume
   std::map<net::NodeId, int64_t> silent_until_ns_;       // did not answer a prepare: not waited for until then
+  std::mutex reporter_mutex_;                            // held while it runs
+  std::function<Bytes()> reporter_;
 };
 
 }  // namespace hailstone::server

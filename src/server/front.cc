@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "s3/edge.h"
+#include "server/cluster_admin.h"
 #include "server/metrics.h"
 #include "server/version.h"
 
@@ -69,20 +70,40 @@ struct FrontShared::Services {
         janitor(j),
         pool({.threads = config.blocking_threads, .queue_max = 1024}),
         status(n),
-        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep()},
+        cluster(n.cluster() ? std::make_unique<ClusterAdmin>(*n.cluster(), n.repository(), [this] { return report(); })
+                            : nullptr),
+        api({n.repository(), n.publisher(), status, n.signing_key().public_key(), n.master_key(), logger, &j.upkeep(),
+             cluster.get()},
             pool),
         s3({n.repository(), n.publisher(), n.extents(), n.master_key(), logger}, config.s3, pool, s3_slow_pool) {}
+
+  NodeReport report() const {
+    const api::NodeStatus own = status.status();
+    NodeReport out{.healthy = own.healthy, .uptime_seconds = own.uptime_seconds, .groups = {}, .store = {}};
+    if (node.config().has_role(kStoreRole))
+      out.store = NodeReport::Store{.chunks = own.chunks.chunks,
+                                    .stored_bytes = own.chunks.stored_bytes,
+                                    .disk_bytes = own.chunks.disk_bytes,
+                                    .quarantined = own.chunks.quarantined,
+                                    .free_bytes = own.free_bytes,
+                                    .total_bytes = own.total_bytes,
+                                    .missing_copies = {}};
+    return out;
+  }
+
   Node& node;
   Janitor& janitor;
   KeyAuthorizer authorizer;
   http::BlockingPool pool;
   NodeStatusSource status;
+  std::unique_ptr<ClusterAdmin> cluster;  // null: a node without others
   api::Api api;
   http::BlockingPool s3_slow_pool{{.threads = 4, .queue_max = 1024}};  // whole objects are read there
   s3::Edge s3;
 };
 
-FrontShared::FrontShared(const Config& config, Logger& logger) : config_(config), logger_(logger) {}
+FrontShared::FrontShared(const Config& config, Logger& logger)
+    : config_(config), logger_(logger), node_header_(fmt::format("X-Hailstone-Node: {}\r\n", config.cell.id)) {}
 FrontShared::~FrontShared() = default;
 
 void FrontShared::open(Node& node, Janitor& janitor) {
@@ -96,7 +117,27 @@ void FrontShared::close() {
   services_.reset();
 }
 
-// Alive: the process answers. Ready: the store is open and checked, commands can be committed, and no stop is under
+namespace {
+
+/// Why a node of a cell must not be asked; empty: it may be. What it knows of channels counts only for as long as the
+/// cell's last confirmation does.
+std::string_view cut_off(Node& node) {
+  const Cluster* const cluster = node.cluster();
+  if (!cluster) return {};
+  switch (cluster->roster()->self) {
+    case Roster::Self::Absent: return "this node is not registered in the cell: is another one up under its id?";
+    case Roster::Self::Jeopardy: return "the cell is out of reach: whether it still counts on this node is not known";
+    case Roster::Self::Registered: break;
+  }
+  if (node.clock().monotonic_ns() >= node.channels()->confirmed_until_ns())
+    return "the cell has not confirmed for two seconds what channels are at";
+  return {};
+}
+
+}  // namespace
+
+// Alive: the process answers. Ready: the store is open and checked, this node has what was acknowledged before it
+// started, the cell counts on it and confirms what channels are at, commands can be committed, and no stop is under
 // way.
 http::Response Front::health(std::string_view path) const {
   if (path == "/healthz") return http::Response::text(200, "ok\n");
@@ -108,9 +149,10 @@ http::Response Front::health(std::string_view path) const {
   }
   if (!shared_.config().has_repositories()) return http::Response::text(200, "ready\n");
   const auto* services = shared_.services();
-  if (!services) return unavailable("opening the store");
+  if (!services) return unavailable(shared_.phase());
   if (!services->node.healthy())
     return unavailable("a write or sync failed: no more commands can be committed; restart the node");
+  if (const auto why = cut_off(services->node); !why.empty()) return unavailable(why);
   return http::Response::text(200, "ready\n");
 }
 
@@ -133,7 +175,11 @@ http::Task<http::Response> Front::handle(http::Request request) {
     if (!path.starts_with("/api/")) co_return health(path);
   }
   auto* services = shared_.services();
-  if (!services) co_return unavailable("opening the store");
+  if (!services) {
+    auto response = unavailable(shared_.phase());
+    response.headers.lines() += shared_.node_header();
+    co_return response;
+  }
   if (path.starts_with("/api/")) {
     if (!api_) api_ = services->api.make_handler();
     co_return co_await api_->handle(std::move(request));
@@ -142,14 +188,22 @@ http::Task<http::Response> Front::handle(http::Request request) {
     depot_ = std::make_unique<depot::Depot>(services->node.repository(), services->node.extents(), services->authorizer,
                                             services->pool, services->node.config().depot, services->node.channels(),
                                             net::NodeId(services->node.config().cell.id));
-  co_return co_await depot_->handle(std::move(request));
+  auto response = co_await depot_->handle(std::move(request));
+  response.headers.lines() += shared_.node_header();
+  co_return response;
 }
 
 http::Task<http::Response> S3Front::handle(http::Request request) {
   auto* services = shared_.services();
-  if (!services) co_return unavailable("opening the store");
-  if (!s3_) s3_ = services->s3.make_handler();
-  co_return co_await s3_->handle(std::move(request));
+  http::Response response;
+  if (services) {
+    if (!s3_) s3_ = services->s3.make_handler();
+    response = co_await s3_->handle(std::move(request));
+  } else {
+    response = unavailable(shared_.phase());
+  }
+  response.headers.lines() += shared_.node_header();
+  co_return response;
 }
 
 }  // namespace hailstone::server

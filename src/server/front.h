@@ -28,6 +28,8 @@ class FrontShared {
   const CellService* cell() const { return cell_.load(std::memory_order_acquire); }
   /// From here on requests are served. `node` and `janitor` stay until close().
   void open(Node& node, Janitor& janitor);
+  /// What it does until then: a literal, for /readyz.
+  void set_phase(const char* phase) { phase_.store(phase, std::memory_order_release); }
   /// /readyz says 503 from here on, so that balancers go elsewhere; requests are still served.
   void drain() { draining_ = true; }
   /// After the server has stopped: forgets the node.
@@ -37,6 +39,9 @@ class FrontShared {
   /// Null until open(). The pointer is written once, before the flag that publishes it.
   Services* services() const { return ready_.load(std::memory_order_acquire) ? services_.get() : nullptr; }
   bool draining() const { return draining_; }
+  const char* phase() const { return phase_.load(std::memory_order_acquire); }
+  /// "X-Hailstone-Node: 3\r\n": which node answered, for those who ask a balancer.
+  const Bytes& node_header() const { return node_header_; }
   const http::Server* server() const { return server_; }
   const http::Server* s3_server() const { return s3_server_; }
   const Config& config() const { return config_; }
@@ -51,6 +56,8 @@ class FrontShared {
   std::unique_ptr<Services> services_;
   std::atomic<bool> ready_{false};
   std::atomic<bool> draining_{false};
+  std::atomic<const char*> phase_{"opening the store"};
+  const Bytes node_header_;
 };
 
 /// One per server thread.

@@ -5,6 +5,7 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <vector>
@@ -226,6 +227,62 @@ void add_cell(Page& page, const CellFigures& cell) {
           [](const auto& peer) { return number(peer.dropped); });
 }
 
+void add_cluster(Page& page, Node& node) {
+  auto& leader = page.family(MetricType::Gauge, "hailstone_group_leader",
+                             "Node that leads the repository group, as far as is known here; 0: nobody. Alarm on 0.");
+  auto& applied = page.family(MetricType::Counter, "hailstone_group_applied", "Commands of the group applied here.");
+  for (size_t i = 0; i < node.shards().size(); ++i) {
+    const Page::Labels labels = {{"group", fmt::format("{}", kFirstGroup + i)}};
+    Page::sample(leader, labels, number(node.shards()[i].group->leader().value));
+    Page::sample(applied, labels, number(node.shards()[i].group->applied_slot().value));
+  }
+  Cluster* const cluster = node.cluster();
+  if (!cluster) return;
+  const auto roster = cluster->roster();
+  page.gauge("hailstone_cluster_registered", "1 while the cell counts on this node. Alarm on 0.",
+             roster->self == Roster::Self::Registered ? 1 : 0);
+  page.gauge("hailstone_cluster_nodes", "Nodes that are registered.", number(roster->nodes.size()));
+  auto& stores = page.family(MetricType::Gauge, "hailstone_cluster_stores", "Stores by state.");
+  for (const auto& [state, name] :
+       {std::pair(StoreEntry::State::In, "in"), std::pair(StoreEntry::State::Draining, "draining"),
+        std::pair(StoreEntry::State::Out, "out")})
+    Page::sample(stores, {{"state", name}},
+                 number(static_cast<uint64_t>(std::ranges::count_if(
+                     roster->stores, [&](const auto& pair) { return pair.second.state == state; }))));
+
+  const auto copies = cluster->store().metrics();
+  page.counter("hailstone_copies_settled_total", "Chunks written that enough stores have durably.",
+               number(copies.writes.settled));
+  page.gauge("hailstone_copies_unsettled", "Chunks written that are on their way to stores.",
+             number(copies.writes.unsettled));
+  page.gauge("hailstone_copies_unsettled_bytes", "Memory of those.", number(copies.writes.unsettled_bytes));
+  page.counter("hailstone_copies_stand_ins_total", "Copies that went to another store than the chunk's own.",
+               number(copies.writes.stand_ins));
+  page.counter("hailstone_copies_missed_total", "Attempts to write a copy that failed.",
+               number(copies.writes.missed_copies));
+  page.counter("hailstone_copies_remote_reads_total", "Chunks read from other stores.", number(copies.reads.reads));
+  page.counter("hailstone_copies_hedged_reads_total", "Of these: a second store was asked, as the first was slow.",
+               number(copies.reads.hedged));
+  page.counter("hailstone_copies_damaged_reads_total", "Answers of stores that were damaged. Alarm on any.",
+               number(copies.reads.damaged));
+  page.counter("hailstone_copies_healed_total", "Damaged chunks of this store that were put again.",
+               number(copies.healed));
+  page.counter("hailstone_copies_kept_total", "Chunks put here when they were read, since they should be here.",
+               number(copies.kept));
+
+  const auto live = node.channels()->figures();
+  page.counter("hailstone_live_hits_total", "Channels resolved from memory.", number(live.hits));
+  page.counter("hailstone_live_waits_total", "Resolved by asking the cell.", number(live.waits));
+  page.counter("hailstone_live_failed_total", "Of these: it gave no answer, the client got 503.", number(live.failed));
+  page.counter("hailstone_live_reads_total", "Channel files read for them.", number(live.reads));
+  page.counter("hailstone_live_invalidations_total", "Channels called back from memory: flips, and lost leases.",
+               number(live.invalidations));
+  page.gauge("hailstone_live_channels", "Channels in memory.", number(live.entries));
+  page.gauge("hailstone_live_waiting", "Requests that wait for the cell now.", number(live.waiting));
+  page.gauge("hailstone_live_confirmed_seconds", "For how long what is in memory counts; 0 or less: it does not.",
+             static_cast<double>(node.channels()->confirmed_until_ns() - node.clock().monotonic_ns()) / 1e9);
+}
+
 void add_repository(Page& page, const MetricSources::Repository& from) {
   Node& node = from.node;
   page.gauge("hailstone_group_healthy",
@@ -241,6 +298,7 @@ void add_repository(Page& page, const MetricSources::Repository& from) {
   add_s3(page, from.s3, from.s3_http);
   add_store(page, node);
   add_volumes(page, node);
+  add_cluster(page, node);
 }
 
 }  // namespace

@@ -19,7 +19,6 @@ using client::core::Verdict;
 using net::Task;
 using State = client::core::Core::State;
 
-constexpr ByteView kNodes = "/nodes", kStores = "/stores";
 constexpr Within kCall{10'000};
 constexpr std::chrono::milliseconds kNow(0);
 constexpr auto kPause = std::chrono::milliseconds(200);   // before another attempt at what failed
@@ -105,7 +104,7 @@ struct Registry::Shared {
     }
     if (me->client->session() != session) co_return false;
     if (me->store) {
-      const auto made = co_await me->client->put(path_of(kStores, me->store->id), me->store->to_json(),
+      const auto made = co_await me->client->put(path_of(kStoresPath, me->store->id), me->store->to_json(),
                                                  {.mode = cell::Put::Mode::Create}, kCall);
       if (me->over()) co_return false;
       if (!made && made.error().error.code != Code::Exists) {
@@ -122,7 +121,7 @@ struct Registry::Shared {
 
   /// The new file's instance. One that an earlier life or session left is replaced, whatever its lease.
   static Task<Result<uint64_t>> write_node(std::shared_ptr<Shared> me, cell::SessionId session) {
-    const Bytes path = path_of(kNodes, me->self.id);
+    const Bytes path = path_of(kNodesPath, me->self.id);
     const auto there = co_await me->client->ask(cell::wire::Ask::View::Linearizable, cell::Get{path}, kCall);
     if (me->over()) co_return fail(Code::Cancelled, "the registry is over");
     if (!there) co_return std::unexpected(there.error().error);
@@ -222,8 +221,8 @@ struct Registry::Shared {
       for (const auto& entry : listed->listing.entries) names.push_back(entry.name);
       page.after = listed->listing.next;
     } while (!page.after.empty());
-    if (directory == kNodes) me->roster.nodes.clear();
-    if (directory == kStores)
+    if (directory == kNodesPath) me->roster.nodes.clear();
+    if (directory == kStoresPath)
       std::erase_if(me->roster.stores, [&](const auto& pair) {
         return std::ranges::find(names, std::to_string(pair.first.value)) == names.end();
       });
@@ -232,7 +231,7 @@ struct Registry::Shared {
       if (me->over()) co_return fail(Code::Cancelled, "the registry is over");
       if (!read) co_return std::unexpected(read.error());
     }
-    (directory == kNodes ? me->nodes_read : me->stores_read) = true;
+    (directory == kNodesPath ? me->nodes_read : me->stores_read) = true;
     me->show();
     co_return *revision;
   }
@@ -246,8 +245,8 @@ struct Registry::Shared {
     if (!answer) co_return std::unexpected(answer.error().error);
     const auto* got = std::get_if<cell::Got>(&answer->answer);
     if (got == nullptr) co_return fail(Code::Corrupt, "the answer is of another kind than the query");
-    if (directory == kNodes) me->take_node(id, got->file);
-    if (directory == kStores) me->take_store(id, got->file);
+    if (directory == kNodesPath) me->take_node(id, got->file);
+    if (directory == kStoresPath) me->take_store(id, got->file);
     co_return Result<void>();
   }
 
@@ -274,8 +273,8 @@ Registry::Registry(asio::io_context& loop, client::CellClient& client, NodeEntry
     : shared_(std::make_shared<Shared>(loop, client, std::move(self), std::move(store), logger, std::move(on_change))) {
   client.on_session([shared = shared_.get()](const client::core::SessionChanged&) { shared->on_session(); });
   asio::co_spawn(loop, Shared::keep_registered(shared_), asio::detached);
-  asio::co_spawn(loop, Shared::follow(shared_, Bytes(kNodes)), asio::detached);
-  asio::co_spawn(loop, Shared::follow(shared_, Bytes(kStores)), asio::detached);
+  asio::co_spawn(loop, Shared::follow(shared_, Bytes(kNodesPath)), asio::detached);
+  asio::co_spawn(loop, Shared::follow(shared_, Bytes(kStoresPath)), asio::detached);
 }
 
 Registry::~Registry() {

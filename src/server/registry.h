@@ -14,6 +14,8 @@
 
 namespace hailstone::server {
 
+inline constexpr ByteView kNodesPath = "/nodes", kStoresPath = "/stores";
+
 /// The ephemeral file /nodes/ID: JSON with the fields' names, addresses as "host:port", "" where there is none.
 struct NodeEntry {
   net::NodeId id;

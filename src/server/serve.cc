@@ -179,6 +179,7 @@ Result<void> run_node(const Config& config, const replica::WardReporter& supervi
         shared.set_cell(cell.get());
       }
       if (!node) return {};
+      shared.set_phase("joining: learning what the cell has acknowledged, and registering");
       TRY_DO(node->found({.http = base_url(config, servers.main->port()),
                           .s3 = servers.s3 ? base_url(config, servers.s3->port()) : std::string(),
                           .cell_port = cell ? cell->port() : uint16_t{0}},

@@ -1,5 +1,5 @@
-"""A clean clone does what README.md says: the first command's node, then the five-minute session word by word. (The test
-command is what CI runs; --quick and CI leave it out here.)"""
+"""A clean clone does what README.md says: the first command's node, then the five-minute session word by word, and that of three nodes. (The test
+command is what CI runs; --quick and CI leave it out here. The part with three nodes needs haproxy, which `./dev setup --bench` brings: `./dev show` does it.)"""
 import os
 import pathlib
 import re

@@ -119,8 +119,8 @@ void FrontShared::close() {
 
 namespace {
 
-/// Why a node of a cell must not be asked; empty: it may be. What it knows of channels counts only for as long as the
-/// cell's last confirmation does.
+/// Why a node of a cell must not be asked; empty: it may be. (An idle node keeps no cache lease: that it has none says
+/// nothing.)
 std::string_view cut_off(Node& node) {
   const Cluster* const cluster = node.cluster();
   if (!cluster) return {};
@@ -129,8 +129,6 @@ std::string_view cut_off(Node& node) {
     case Roster::Self::Jeopardy: return "the cell is out of reach: whether it still counts on this node is not known";
     case Roster::Self::Registered: break;
   }
-  if (node.clock().monotonic_ns() >= node.channels()->confirmed_until_ns())
-    return "the cell has not confirmed for two seconds what channels are at";
   return {};
 }
 

@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
                               o.mistakes.renews_without_the_leaders_lease = true;
                             },
                             10},
-                    SERVICE_MISTAKE(no_grace_on_take_over, 3), SERVICE_MISTAKE(master_counts_without_drift, 8),
+                    SERVICE_MISTAKE(no_grace_on_take_over, 3), SERVICE_MISTAKE(master_counts_without_drift, 60),
                     SERVICE_MISTAKE(relay_repeats_what_is_not_repeatable, 6),
                     SERVICE_MISTAKE(watch_resumes_one_late, 3),
                     Mistake{"watch_resumes_one_early",
